@@ -1,0 +1,1 @@
+//! Stores partitions and serves them.

@@ -1,0 +1,2 @@
+//! `dohle`.
+fn main() {}

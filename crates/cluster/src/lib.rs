@@ -1,0 +1,1 @@
+//! The coordinator's replicated state: brokers, topics, partitions, configs.

@@ -1,0 +1,1 @@
+//! Keeps the cluster's metadata by Raft.

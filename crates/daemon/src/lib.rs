@@ -1,0 +1,1 @@
+//! Process life: configuration, tracing, clock, health, drain.

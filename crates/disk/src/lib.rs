@@ -1,0 +1,1 @@
+//! The file operations that storage needs, real and faulty.

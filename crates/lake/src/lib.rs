@@ -1,0 +1,1 @@
+//! The pure part of the sink: plans, partitioners, file names, commit records.

@@ -1,0 +1,1 @@
+//! Schema registry with Confluent's REST interface.

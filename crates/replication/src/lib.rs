@@ -1,0 +1,1 @@
+//! Leader and follower of a partition as state machines.

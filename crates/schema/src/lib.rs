@@ -1,0 +1,1 @@
+//! Avro schemas: canonical forms, subjects and compatibility verdicts.

@@ -1,0 +1,1 @@
+//! Lands topics in a data lake, exactly once.
