@@ -1,1 +1,10 @@
-//! Process life: configuration, tracing, clock, health, drain.
+//! Process life: configuration, tracing, clock and shutdown. What every `main` is made of.
+
+pub mod clock;
+pub mod config;
+pub mod shutdown;
+pub mod telemetry;
+
+mod run;
+
+pub use run::{Service, run};
