@@ -108,9 +108,9 @@ pub struct Leader<R> {
     high_watermark: Offset,
     writing: VecDeque<Writing<R>>,
     /// Those that wait for the leader's own log.
-    awaiting_leader: Waiting<R>,
+    awaiting_log: Waiting<R>,
     /// Those that wait for the high watermark.
-    awaiting_all: Waiting<R>,
+    awaiting_commit: Waiting<R>,
 }
 
 impl<R> Leader<R> {
@@ -129,8 +129,8 @@ impl<R> Leader<R> {
             log,
             high_watermark: log.start,
             writing: VecDeque::new(),
-            awaiting_leader: Waiting::new(),
-            awaiting_all: Waiting::new(),
+            awaiting_log: Waiting::new(),
+            awaiting_commit: Waiting::new(),
         };
         leader.high_watermark = leader.committed();
         leader
@@ -146,8 +146,8 @@ impl<R> Leader<R> {
         let writing = self.writing.iter().filter(|writing| writing.reply.is_some());
         [
             writing.map(|writing| writing.deadline).min(),
-            self.awaiting_leader.next_deadline(),
-            self.awaiting_all.next_deadline(),
+            self.awaiting_log.next_deadline(),
+            self.awaiting_commit.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -181,9 +181,9 @@ impl<R> Leader<R> {
     /// Ends the leadership: everyone who still waits is told that the outcome is not known.
     pub fn resign<P, E>(self) -> Vec<Effect<P, R, E>> {
         let writing = self.writing.into_iter().filter_map(|writing| writing.reply);
-        self.awaiting_leader
+        self.awaiting_log
             .into_replies()
-            .chain(self.awaiting_all.into_replies())
+            .chain(self.awaiting_commit.into_replies())
             .chain(writing)
             .map(|reply| Effect::Answer { reply, outcome: Err(ProduceError::NoLongerLeader) })
             .collect()
@@ -219,8 +219,8 @@ impl<R> Leader<R> {
             let Appended { base_offset, end, .. } = appended;
             let written = Written { reply, base_offset, end, deadline };
             match acks {
-                Acks::None | Acks::Leader => self.awaiting_leader.push(written),
-                Acks::All => self.awaiting_all.push(written),
+                Acks::None | Acks::Leader => self.awaiting_log.push(written),
+                Acks::All => self.awaiting_commit.push(written),
             }
         }
         self.advance(effects);
@@ -234,18 +234,18 @@ impl<R> Leader<R> {
             effects.push(Effect::HighWatermark(committed));
         }
         let own = self.own_end();
-        answer_before(&mut self.awaiting_leader, own, effects);
-        answer_before(&mut self.awaiting_all, self.high_watermark, effects);
+        answer_before(&mut self.awaiting_log, own, effects);
+        answer_before(&mut self.awaiting_commit, self.high_watermark, effects);
     }
 
     fn expire<P, E>(&mut self, now: Duration, effects: &mut Vec<Effect<P, R, E>>) {
         let late = self.writing.iter_mut().filter(|writing| writing.deadline <= now);
         let writing = late.filter_map(|writing| writing.reply.take()).collect::<Vec<_>>();
         let due = self
-            .awaiting_leader
+            .awaiting_log
             .take_due(now)
             .into_iter()
-            .chain(self.awaiting_all.take_due(now))
+            .chain(self.awaiting_commit.take_due(now))
             .chain(writing);
         effects.extend(
             due.map(|reply| Effect::Answer { reply, outcome: Err(ProduceError::TimedOut) }),
