@@ -57,6 +57,9 @@ pub enum Input<P, R, E> {
     Reconfigured(Membership),
     /// Time has passed; see [`Leader::next_deadline`].
     Tick,
+    /// The right to lead has ended, for good or until the lease is renewed: everyone who waits
+    /// is told that the outcome is not known.
+    Fenced,
 }
 
 /// What the shell must do next, in the order given.
@@ -173,20 +176,12 @@ impl<R> Leader<R> {
                 self.membership = membership;
                 self.advance(&mut effects);
             }
-            Input::Tick => self.expire(now, &mut effects),
+            Input::Tick => self.give_up(now, || ProduceError::TimedOut, &mut effects),
+            Input::Fenced => {
+                self.give_up(Duration::MAX, || ProduceError::NoLongerLeader, &mut effects);
+            }
         }
         effects
-    }
-
-    /// Ends the leadership: everyone who still waits is told that the outcome is not known.
-    pub fn resign<P, E>(self) -> Vec<Effect<P, R, E>> {
-        let writing = self.writing.into_iter().filter_map(|writing| writing.reply);
-        self.awaiting_log
-            .into_replies()
-            .chain(self.awaiting_commit.into_replies())
-            .chain(writing)
-            .map(|reply| Effect::Answer { reply, outcome: Err(ProduceError::NoLongerLeader) })
-            .collect()
     }
 
     fn admit<P, E>(&mut self, produce: Produce<P, R>, effects: &mut Vec<Effect<P, R, E>>) {
@@ -238,18 +233,18 @@ impl<R> Leader<R> {
         answer_before(&mut self.awaiting_commit, self.high_watermark, effects);
     }
 
-    fn expire<P, E>(&mut self, now: Duration, effects: &mut Vec<Effect<P, R, E>>) {
+    /// Answers everyone whose deadline is not after `now`. Their appends stay where they are.
+    fn give_up<P, E>(
+        &mut self,
+        now: Duration,
+        error: impl Fn() -> ProduceError<E>,
+        effects: &mut Vec<Effect<P, R, E>>,
+    ) {
         let late = self.writing.iter_mut().filter(|writing| writing.deadline <= now);
         let writing = late.filter_map(|writing| writing.reply.take()).collect::<Vec<_>>();
-        let due = self
-            .awaiting_log
-            .take_due(now)
-            .into_iter()
-            .chain(self.awaiting_commit.take_due(now))
-            .chain(writing);
-        effects.extend(
-            due.map(|reply| Effect::Answer { reply, outcome: Err(ProduceError::TimedOut) }),
-        );
+        let written = self.awaiting_log.take_due(now);
+        let due = written.into_iter().chain(self.awaiting_commit.take_due(now)).chain(writing);
+        effects.extend(due.map(|reply| Effect::Answer { reply, outcome: Err(error()) }));
     }
 
     /// The end of this broker's own log that counts.

@@ -65,8 +65,4 @@ impl<R> Waiting<R> {
         self.0 = waiting;
         due.into_iter().map(|written| written.reply).collect()
     }
-
-    pub(crate) fn into_replies(self) -> impl Iterator<Item = R> {
-        self.0.into_iter().map(|written| written.reply)
-    }
 }

@@ -152,7 +152,8 @@ fn the_end_of_leadership_answers_everyone_who_waits() {
     leader.step(appended(0, 1, 0), NOW);
     leader.step(produce(9, Acks::None), NOW);
     let lost = |reply| failed(reply, ProduceError::NoLongerLeader);
-    assert_eq!(leader.resign(), [lost(7), lost(8)]);
+    assert_eq!(leader.step(Input::Fenced, NOW), [lost(8), lost(7)]);
+    assert_eq!(leader.step(appended(1, 2, 2), NOW), [visible(2)]);
 }
 
 /// One step of a random history; the log's answers are made up by [`Model`].
@@ -162,6 +163,7 @@ enum Step {
     LogTakes { records: u64, synced: bool },
     LogRefuses,
     LogSyncs,
+    Fenced,
     Membership { in_sync: bool, min_in_sync: usize },
     Wait { millis: u64 },
 }
@@ -174,6 +176,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(records, synced)| Step::LogTakes { records, synced }),
         1 => Just(Step::LogRefuses),
         2 => Just(Step::LogSyncs),
+        1 => Just(Step::Fenced),
         1 => (any::<bool>(), 0_usize..3)
             .prop_map(|(in_sync, min_in_sync)| Step::Membership { in_sync, min_in_sync }),
         2 => (0_u64..40).prop_map(|millis| Step::Wait { millis }),
@@ -220,6 +223,7 @@ impl Model {
                 self.durable_end = self.end;
                 Some(Input::Durable(Offset::new(self.end)))
             }
+            Step::Fenced => Some(Input::Fenced),
             Step::Membership { in_sync, min_in_sync } => {
                 let others = if in_sync { vec![SELF, OTHER] } else { vec![SELF] };
                 let membership = Membership::new(others, min_in_sync, self.durability);
@@ -315,7 +319,7 @@ proptest! {
                 prop_assert!(!ticked || due.is_none_or(|due| model.now < due));
             }
         }
-        model.observe(leader.resign())?;
+        model.observe(leader.step(Input::Fenced, model.now))?;
 
         let mut told = model.answers.iter().map(|(reply, _)| *reply).collect::<Vec<_>>();
         told.sort_unstable();
