@@ -152,7 +152,7 @@ fn the_end_of_leadership_answers_everyone_who_waits() {
     leader.step(appended(0, 1, 0), NOW);
     leader.step(produce(9, Acks::None), NOW);
     let lost = |reply| failed(reply, ProduceError::NoLongerLeader);
-    assert_eq!(leader.step(Input::Fenced, NOW), [lost(8), lost(7)]);
+    assert_eq!(leader.step(Input::Fenced, NOW), [lost(7), lost(8)]);
     assert_eq!(leader.step(appended(1, 2, 2), NOW), [visible(2)]);
 }
 
