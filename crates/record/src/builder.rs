@@ -1,0 +1,200 @@
+use bytes::Bytes;
+use types::Timestamp;
+
+use crate::checksum::crc32c;
+use crate::header::{CHECKED_FROM, NewHeader, patch_crc};
+use crate::varint;
+use crate::{Batch, Compression, HEADER_LEN, Header, RecordError};
+
+/// Largest size of one record's length, attributes, deltas, and lengths of key, value and headers.
+const RECORD_OVERHEAD_BOUND: usize = 5 + 1 + varint::MAX_LEN + 4 * 5;
+const HEADER_OVERHEAD_BOUND: usize = 2 * 5;
+
+/// Most bytes that a record can add to a batch.
+pub fn record_size_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> usize {
+    let field = |field: Option<&[u8]>| field.map_or(0, <[u8]>::len);
+    let headers = headers.iter().map(|header| {
+        HEADER_OVERHEAD_BOUND + header.key.len() + field(header.value.as_deref())
+    });
+    RECORD_OVERHEAD_BOUND + field(key) + field(value) + headers.sum::<usize>()
+}
+
+/// Builds one batch, record by record. Its base offset is 0 until a log places it.
+#[derive(Clone, Debug)]
+pub struct BatchBuilder {
+    compression: Compression,
+    /// Room for the header, then the records, plain.
+    buffer: Vec<u8>,
+    record_count: i32,
+    base_timestamp: Timestamp,
+    max_timestamp: Timestamp,
+}
+
+impl BatchBuilder {
+    /// An empty batch, to be packed with `compression`.
+    pub fn new(compression: Compression) -> Self {
+        Self::with_capacity(compression, 0)
+    }
+
+    /// Like [`new`](BatchBuilder::new), with memory for a batch of `bytes` set aside.
+    pub fn with_capacity(compression: Compression, bytes: usize) -> Self {
+        let mut buffer = Vec::with_capacity(bytes.max(HEADER_LEN));
+        buffer.resize(HEADER_LEN, 0);
+        Self {
+            compression,
+            buffer,
+            record_count: 0,
+            base_timestamp: Timestamp::from_millis(0),
+            max_timestamp: Timestamp::from_millis(0),
+        }
+    }
+
+    /// Adds a record behind the others. On an error the batch stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::TooLarge`] past the 2 GiB that the format can hold,
+    /// [`RecordError::InvalidRecord`] if the timestamp is 2^63 ms or more away from the first
+    /// record's.
+    pub fn push(
+        &mut self,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+    ) -> Result<(), RecordError> {
+        let room = NewHeader::MAX_BODY.saturating_sub(self.buffer.len() - HEADER_LEN);
+        let bound = record_size_bound(key, value, headers);
+        if room < bound || self.record_count == i32::MAX {
+            return Err(RecordError::TooLarge {
+                size: self.buffer.len().saturating_add(bound) as u64,
+                limit: NewHeader::MAX_BODY as u64,
+            });
+        }
+        if self.record_count == 0 {
+            self.base_timestamp = timestamp;
+            self.max_timestamp = timestamp;
+        }
+        let first = self.base_timestamp.as_millis();
+        let Some(timestamp_delta) = timestamp.as_millis().checked_sub(first) else {
+            return Err(RecordError::InvalidRecord {
+                index: self.record_count.unsigned_abs(),
+                problem: "its timestamp is too far from the first record's",
+            });
+        };
+        self.write(timestamp_delta, key, value, headers);
+        self.record_count += 1;
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        timestamp_delta: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+    ) {
+        let offset_delta = i64::from(self.record_count);
+        let header_count = length_of(headers.len());
+        let mut length = 1
+            + varint::len(timestamp_delta)
+            + varint::len(offset_delta)
+            + optional_len(key)
+            + optional_len(value)
+            + varint::len(header_count);
+        for header in headers {
+            length += optional_len(Some(&header.key)) + optional_len(header.value.as_deref());
+        }
+
+        let buffer = &mut self.buffer;
+        buffer.reserve(varint::MAX_LEN + length);
+        varint::put(buffer, length_of(length));
+        // The attributes of a record are unused.
+        buffer.push(0);
+        varint::put(buffer, timestamp_delta);
+        varint::put(buffer, offset_delta);
+        put_optional(buffer, key);
+        put_optional(buffer, value);
+        varint::put(buffer, header_count);
+        for header in headers {
+            put_optional(buffer, Some(&header.key));
+            put_optional(buffer, header.value.as_deref());
+        }
+    }
+
+    /// How many records there are.
+    pub const fn record_count(&self) -> u32 {
+        self.record_count.unsigned_abs()
+    }
+
+    /// Whether there is no record yet.
+    pub const fn is_empty(&self) -> bool {
+        self.record_count == 0
+    }
+
+    /// Bytes of the batch as it stands, before it is packed.
+    pub const fn plain_size(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Packs and seals the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::InvalidHeader`] without a record, [`RecordError::UnsupportedCompression`],
+    /// [`RecordError::TooLarge`] if packing makes it larger than the format can hold.
+    pub fn build(self) -> Result<Batch, RecordError> {
+        let Some(last_offset_delta) = self.record_count.checked_sub(1).filter(|last| 0 <= *last)
+        else {
+            return Err(RecordError::InvalidHeader {
+                field: "recordsCount",
+                found: 0,
+                expected: "at least one record",
+            });
+        };
+        let mut bytes = self.compression.pack(self.buffer, HEADER_LEN)?;
+        let body_len = bytes.len() - HEADER_LEN;
+        let header = NewHeader {
+            body_len: i32::try_from(body_len)
+                .ok()
+                .filter(|_| body_len <= NewHeader::MAX_BODY)
+                .ok_or(RecordError::TooLarge {
+                    size: body_len as u64,
+                    limit: NewHeader::MAX_BODY as u64,
+                })?,
+            compression: self.compression,
+            last_offset_delta,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            record_count: self.record_count,
+        };
+        if let Some(front) = bytes.first_chunk_mut() {
+            *front = header.encode();
+        }
+        let crc = crc32c(bytes.get(CHECKED_FROM..).unwrap_or_default());
+        patch_crc(&mut bytes, crc);
+        Batch::sealed(Bytes::from(bytes))
+    }
+}
+
+/// `push` made sure that every length fits in 31 bits.
+#[expect(clippy::cast_possible_wrap, reason = "far below 2^63")]
+const fn length_of(length: usize) -> i64 {
+    length as i64
+}
+
+fn optional_len(field: Option<&[u8]>) -> usize {
+    field.map_or(1, |field| varint::len(length_of(field.len())) + field.len())
+}
+
+#[inline]
+fn put_optional(buffer: &mut Vec<u8>, field: Option<&[u8]>) {
+    match field {
+        Some(field) => {
+            varint::put(buffer, length_of(field.len()));
+            buffer.extend_from_slice(field);
+        }
+        None => varint::put(buffer, -1),
+    }
+}
