@@ -27,6 +27,7 @@ mod checksum;
 mod compression;
 mod error;
 mod header;
+mod partition;
 mod records;
 mod varint;
 
@@ -35,6 +36,7 @@ pub use builder::{BatchBuilder, record_size_bound};
 pub use compression::Compression;
 pub use error::RecordError;
 pub use header::{BatchHeader, BatchProducer, HEADER_LEN, TimestampType};
+pub use partition::partition_for_key;
 pub use records::{Header, HeaderView, HeaderViews, Record, RecordView, Records, Views};
 
 /// Largest number of bytes that a compressed batch is unpacked to, unless a caller says otherwise.
