@@ -1,0 +1,145 @@
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, IoSlice, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use crate::{Disk, DiskFile, Entry, EntryKind, LockError};
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+/// One open file of the operating system.
+#[derive(Debug)]
+pub struct RealFile(File);
+
+/// A held `flock`, released when dropped or when the process ends.
+#[derive(Debug)]
+pub struct RealLock {
+    #[expect(dead_code, reason = "the lock lives exactly as long as the file is open")]
+    file: File,
+}
+
+impl Disk for RealDisk {
+    type File = RealFile;
+    type Lock = RealLock;
+
+    fn create_new(&self, path: &Path) -> io::Result<RealFile> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).map(RealFile)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<RealFile> {
+        OpenOptions::new().read(true).write(true).open(path).map(RealFile)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let kind =
+                if entry.file_type()?.is_dir() { EntryKind::Directory } else { EntryKind::File };
+            entries.push(Entry { name: entry.file_name(), kind });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir(dir)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        File::open(dir)?.sync_all()
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn lock(&self, path: &Path) -> Result<RealLock, LockError> {
+        let failed = |source| LockError::Io { path: path.to_path_buf(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(path).ok().filter(|text| !text.is_empty());
+                return Err(LockError::Held { path: path.to_path_buf(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // Only for the error message of whoever comes second; a full disk must not stop us here.
+        let named =
+            file.set_len(0).and_then(|()| write!(file, "process {}", std::process::id())).is_ok();
+        if !named {
+            file.set_len(0).map_err(failed)?;
+        }
+        Ok(RealLock { file })
+    }
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        loop {
+            match self.0.read_at(buffer, position) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn write_all_vectored_at(
+        &self,
+        mut slices: &mut [IoSlice<'_>],
+        position: u64,
+    ) -> io::Result<()> {
+        let mut at = position;
+        // Leading empty slices would make a complete write look like one that wrote nothing.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match rustix::io::pwritev(&self.0, slices, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    IoSlice::advance_slices(&mut slices, written);
+                    at = at.saturating_add(written as u64);
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.metadata().map(|metadata| metadata.len())
+    }
+}
