@@ -1,5 +1,8 @@
 //! What one core encodes and decodes: batches of records with 100-byte values.
 
+#![expect(clippy::unwrap_used, reason = "a bench that fails may stop")]
+#![expect(missing_docs, reason = "criterion's macros write undocumented items")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use types::Timestamp;
 
 use crate::checksum::crc32c;
-use crate::header::{CHECKED_FROM, NewHeader, patch_crc};
+use crate::header::{CHECKED_FROM, LENGTH_END, NewHeader, patch_crc};
 use crate::varint;
 use crate::{Batch, Compression, HEADER_LEN, Header, RecordError};
 
@@ -10,12 +10,19 @@ use crate::{Batch, Compression, HEADER_LEN, Header, RecordError};
 const RECORD_OVERHEAD_BOUND: usize = 5 + 1 + varint::MAX_LEN + 4 * 5;
 const HEADER_OVERHEAD_BOUND: usize = 2 * 5;
 
+/// Largest batch whose length the header can hold.
+const MAX_BATCH_BYTES: usize = i32::MAX as usize;
+
+fn too_large(size: usize) -> RecordError {
+    RecordError::TooLarge { size: size as u64, limit: MAX_BATCH_BYTES as u64 }
+}
+
 /// Most bytes that a record can add to a batch.
 pub fn record_size_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> usize {
     let field = |field: Option<&[u8]>| field.map_or(0, <[u8]>::len);
-    let headers = headers.iter().map(|header| {
-        HEADER_OVERHEAD_BOUND + header.key.len() + field(header.value.as_deref())
-    });
+    let headers = headers
+        .iter()
+        .map(|header| HEADER_OVERHEAD_BOUND + header.key.len() + field(header.value.as_deref()));
     RECORD_OVERHEAD_BOUND + field(key) + field(value) + headers.sum::<usize>()
 }
 
@@ -63,13 +70,9 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[Header],
     ) -> Result<(), RecordError> {
-        let room = NewHeader::MAX_BODY.saturating_sub(self.buffer.len() - HEADER_LEN);
-        let bound = record_size_bound(key, value, headers);
-        if room < bound || self.record_count == i32::MAX {
-            return Err(RecordError::TooLarge {
-                size: self.buffer.len().saturating_add(bound) as u64,
-                limit: NewHeader::MAX_BODY as u64,
-            });
+        let bound = self.buffer.len().saturating_add(record_size_bound(key, value, headers));
+        if MAX_BATCH_BYTES < bound || self.record_count == i32::MAX {
+            return Err(too_large(bound));
         }
         if self.record_count == 0 {
             self.base_timestamp = timestamp;
@@ -154,15 +157,9 @@ impl BatchBuilder {
             });
         };
         let mut bytes = self.compression.pack(self.buffer, HEADER_LEN)?;
-        let body_len = bytes.len() - HEADER_LEN;
         let header = NewHeader {
-            body_len: i32::try_from(body_len)
-                .ok()
-                .filter(|_| body_len <= NewHeader::MAX_BODY)
-                .ok_or(RecordError::TooLarge {
-                    size: body_len as u64,
-                    limit: NewHeader::MAX_BODY as u64,
-                })?,
+            batch_length: i32::try_from(bytes.len() - LENGTH_END)
+                .map_err(|_too_long| too_large(bytes.len()))?,
             compression: self.compression,
             last_offset_delta,
             base_timestamp: self.base_timestamp,

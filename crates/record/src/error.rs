@@ -21,7 +21,9 @@ pub enum RecordError {
         excess: usize,
     },
     /// The contents changed since the checksum was taken.
-    #[error("the batch fails its checksum: it says {stored:#010x}, its bytes give {computed:#010x}")]
+    #[error(
+        "the batch fails its checksum: it says {stored:#010x}, its bytes give {computed:#010x}"
+    )]
     Checksum {
         /// What the header says.
         stored: u32,

@@ -5,7 +5,7 @@ use crate::{Compression, RecordError};
 /// Bytes before the records of a batch.
 pub const HEADER_LEN: usize = 61;
 /// Bytes before the part that `batchLength` counts: the base offset and the length itself.
-const LENGTH_END: usize = 12;
+pub(crate) const LENGTH_END: usize = 12;
 /// Where the part that the checksum covers begins: at the attributes.
 pub(crate) const CHECKED_FROM: usize = 21;
 /// Where the checksum lies.
@@ -166,9 +166,8 @@ impl RawHeader {
             .ok()
             .and_then(|length| length.checked_sub(HEADER_LEN - LENGTH_END))
             .ok_or_else(|| invalid("batchLength", self.batch_length, "49 or more"))?;
-        let last_offset_delta = u32::try_from(self.last_offset_delta).map_err(|_negative| {
-            invalid("lastOffsetDelta", self.last_offset_delta, "0 or more")
-        })?;
+        let last_offset_delta = u32::try_from(self.last_offset_delta)
+            .map_err(|_negative| invalid("lastOffsetDelta", self.last_offset_delta, "0 or more"))?;
         if Offset::new(base_offset).checked_add(u64::from(last_offset_delta) + 1).is_none() {
             return Err(invalid("baseOffset", self.base_offset, "room for the batch's offsets"));
         }
@@ -231,7 +230,7 @@ impl RawHeader {
 
 /// What a builder knows once its records are packed.
 pub(crate) struct NewHeader {
-    pub(crate) body_len: i32,
+    pub(crate) batch_length: i32,
     pub(crate) compression: Compression,
     pub(crate) last_offset_delta: i32,
     pub(crate) base_timestamp: Timestamp,
@@ -240,15 +239,11 @@ pub(crate) struct NewHeader {
 }
 
 impl NewHeader {
-    /// Largest body whose length the header can hold.
-    pub(crate) const MAX_BODY: usize = i32::MAX as usize - HEADER_LEN;
-
     /// The header with checksum 0, base offset 0, no epoch and no producer.
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
-        let length = self.body_len + (HEADER_LEN - LENGTH_END) as i32;
         let fields = [
             &0_i64.to_be_bytes()[..],
-            &length.to_be_bytes(),
+            &self.batch_length.to_be_bytes(),
             &(-1_i32).to_be_bytes(),
             &[MAGIC],
             &0_u32.to_be_bytes(),

@@ -39,7 +39,7 @@ impl Header {
 }
 
 /// One record, borrowed from its batch: three times as quick to read as [`Record`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RecordView<'a> {
     /// Where it lies in its partition.
     pub offset: Offset,
@@ -79,7 +79,7 @@ impl Records {
         Views { rest: &self.payload, cursor: self.cursor.clone() }
     }
 
-    fn own(&self, view: &RecordView<'_>) -> Result<Record, RecordError> {
+    fn own(&self, view: RecordView<'_>) -> Result<Record, RecordError> {
         let own = |part: &[u8]| self.payload.slice_ref(part);
         let mut headers = Vec::new();
         for header in view.headers {
@@ -101,7 +101,7 @@ impl Iterator for Records {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut rest: &[u8] = &self.payload;
-        let record = self.cursor.next(&mut rest)?.and_then(|view| self.own(&view));
+        let record = self.cursor.next(&mut rest)?.and_then(|view| self.own(view));
         let read = self.payload.len() - rest.len();
         if record.is_err() {
             self.cursor.stop();
@@ -197,16 +197,17 @@ impl Cursor {
     fn finish<'a>(&mut self, rest: &[u8]) -> Option<Result<RecordView<'a>, RecordError>> {
         let surplus = !self.finished && !rest.is_empty();
         self.stop();
-        surplus.then(|| Err(self.problem("the header counts fewer records than there are bytes of")))
+        surplus
+            .then(|| Err(self.problem("the header counts fewer records than there are bytes of")))
     }
 
     #[inline]
     fn decode<'a>(&mut self, rest: &mut &'a [u8]) -> Result<RecordView<'a>, RecordError> {
         let cut = "it is cut off";
         let length = varint::take_i32(rest).ok_or_else(|| self.problem(cut))?;
-        let length = usize::try_from(length).map_err(|_| self.problem("its length is negative"))?;
-        let (mut body, behind) =
-            rest.split_at_checked(length).ok_or_else(|| self.problem(cut))?;
+        let length =
+            usize::try_from(length).map_err(|_sign| self.problem("its length is negative"))?;
+        let (mut body, behind) = rest.split_at_checked(length).ok_or_else(|| self.problem(cut))?;
         *rest = behind;
         let body = &mut body;
 
@@ -232,7 +233,7 @@ impl Cursor {
                 .map(Timestamp::from_millis)
                 .ok_or_else(|| self.problem("its timestamp overflows"))?,
         };
-        let headers = HeaderViews { rest: *body, left, index: self.index };
+        let headers = HeaderViews { rest: body, left, index: self.index };
         Ok(RecordView { offset, timestamp, key, value, headers })
     }
 
@@ -253,7 +254,7 @@ impl Cursor {
 }
 
 /// The headers of one record, in the order sent. Ends after the first error.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HeaderViews<'a> {
     rest: &'a [u8],
     left: u32,

@@ -1,0 +1,171 @@
+//! What must hold of any records and of any bytes.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails may stop")]
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use record::{
+    Batch, BatchBuilder, BatchHeader, Batches, Compression, HEADER_LEN, Header, Record,
+    RecordError, record_size_bound,
+};
+use types::{LeaderEpoch, Offset, Timestamp};
+
+/// Far below what any test builds, so that a lying length shows as an error rather than memory.
+const PAYLOAD_LIMIT: usize = 1 << 20;
+
+/// CRC32C bit by bit, to reseal batches that were tampered with.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 0 { crc >> 1 } else { (crc >> 1) ^ 0x82f6_3b78 }
+        })
+    })
+}
+
+fn field() -> impl Strategy<Value = Option<Bytes>> {
+    prop::option::of(prop::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from))
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    ("[a-c]{0,2}", field()).prop_map(|(key, value)| Header { key: Bytes::from(key), value })
+}
+
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    let millis = prop_oneof![any::<i32>().prop_map(i64::from), 0..i64::MAX / 2];
+    let record = (millis, field(), field(), prop::collection::vec(header(), 0..4));
+    prop::collection::vec(record, 1..20).prop_map(|records| {
+        let record = |(offset, (millis, key, value, headers))| Record {
+            offset: Offset::new(offset),
+            timestamp: Timestamp::from_millis(millis),
+            key,
+            value,
+            headers,
+        };
+        (0..).zip(records).map(record).collect()
+    })
+}
+
+fn compression() -> impl Strategy<Value = Compression> {
+    prop_oneof![Just(Compression::None), Just(Compression::Lz4)]
+}
+
+fn build(records: &[Record], compression: Compression) -> Batch {
+    let mut builder = BatchBuilder::new(compression);
+    for Record { timestamp, key, value, headers, .. } in records {
+        let before = builder.plain_size();
+        builder.push(*timestamp, key.as_deref(), value.as_deref(), headers).unwrap();
+        let bound = record_size_bound(key.as_deref(), value.as_deref(), headers);
+        assert!(builder.plain_size() - before <= bound);
+    }
+    builder.build().unwrap()
+}
+
+fn read(batch: &Batch) -> Vec<Record> {
+    batch.records().unwrap().map(Result::unwrap).collect()
+}
+
+/// Everything that can be asked of bytes.
+fn exercise(bytes: &Bytes) {
+    BatchHeader::parse(bytes).ok();
+    Batch::verify(bytes.clone()).ok();
+    Batch::split(bytes.clone(), PAYLOAD_LIMIT).ok();
+    for batch in Batches::new(bytes.clone()).flatten() {
+        batch.placed_header(Offset::MAX, LeaderEpoch::new(u32::MAX));
+        assert_eq!(batch.body().len() + HEADER_LEN, batch.header().total_len());
+        assert_eq!(batch.header().end_offset().distance_from(batch.header().last_offset()), 1);
+        let Ok(records) = batch.records_within(PAYLOAD_LIMIT) else { continue };
+        let viewed = records.views().count();
+        let owned: Vec<_> = records.collect();
+        assert!(owned.len() <= viewed, "owned records check headers too");
+        for record in owned.iter().flatten() {
+            assert!(batch.header().base_offset <= record.offset);
+            assert!(record.offset <= batch.header().last_offset());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn records_read_back(records in records(), compression in compression()) {
+        let batch = build(&records, compression);
+        prop_assert_eq!(&Batch::verify(batch.bytes().clone()), &Ok(batch.clone()));
+        prop_assert!(batch.header().is_dense());
+        let youngest = records.iter().map(|record| record.timestamp).max();
+        prop_assert_eq!(Some(batch.header().max_timestamp), youngest);
+        prop_assert_eq!(read(&batch), records);
+    }
+
+    #[test]
+    fn a_placed_batch_reads_back_at_its_place(
+        records in records(), base in 0..u64::MAX / 4, epoch in 0..=u32::MAX / 2,
+    ) {
+        let batch = build(&records, Compression::None);
+        let mut bytes = batch.placed_header(Offset::new(base), LeaderEpoch::new(epoch)).to_vec();
+        bytes.extend_from_slice(&batch.body());
+        let placed = Batch::verify(Bytes::from(bytes)).unwrap();
+        prop_assert_eq!(placed.header().leader_epoch, Some(LeaderEpoch::new(epoch)));
+        prop_assert_eq!(placed.header().crc, batch.header().crc);
+        for (before, after) in records.iter().zip(read(&placed)) {
+            prop_assert_eq!(after.offset, Offset::new(base + before.offset.get()));
+            prop_assert_eq!(&after.value, &before.value);
+        }
+    }
+
+    #[test]
+    fn batches_back_to_back_come_apart(
+        parts in prop::collection::vec((records(), compression()), 0..4),
+    ) {
+        let batches: Vec<_> = parts.iter().map(|(records, codec)| build(records, *codec)).collect();
+        let bytes = Bytes::from(batches.iter().flat_map(|b| b.bytes().to_vec()).collect::<Vec<_>>());
+        let read: Result<Vec<_>, _> = Batches::new(bytes.clone()).collect();
+        prop_assert_eq!(&read.unwrap(), &batches);
+        prop_assert_eq!(&Batch::split(bytes, usize::MAX).unwrap(), &batches);
+    }
+
+    #[test]
+    fn a_batch_cut_anywhere_is_refused(records in records(), cut in any::<prop::sample::Index>()) {
+        let whole = build(&records, Compression::None).bytes().clone();
+        let part = whole.slice(..cut.index(whole.len()));
+        let refused = Batch::verify(part);
+        let truncated = matches!(refused, Err(RecordError::Truncated { .. }));
+        prop_assert!(truncated, "{:?}", refused);
+    }
+
+    #[test]
+    fn a_changed_bit_under_the_checksum_is_noticed(
+        records in records(), at in any::<prop::sample::Index>(), bit in 0..8_u8,
+    ) {
+        let mut bytes = build(&records, Compression::None).bytes().to_vec();
+        let at = 17 + at.index(bytes.len() - 17);
+        bytes[at] ^= 1 << bit;
+        prop_assert!(Batch::verify(Bytes::from(bytes)).is_err());
+    }
+
+    #[test]
+    fn arbitrary_bytes_do_no_harm(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Some(magic) = bytes.get_mut(16) {
+            *magic = 2;
+        }
+        exercise(&Bytes::from(bytes));
+    }
+
+    /// The interesting bytes: nearly right, and with the right checksum.
+    #[test]
+    fn tampered_and_resealed_batches_do_no_harm(
+        records in records(),
+        compression in compression(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        let mut bytes = build(&records, compression).bytes().to_vec();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            // Length and magic are checked before the checksum; leave them.
+            if !(8..12).contains(&at) && at != 16 {
+                bytes[at] = byte;
+            }
+        }
+        let crc = crc32c(&bytes[21..]);
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        exercise(&Bytes::from(bytes));
+    }
+}
