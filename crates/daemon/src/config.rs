@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::{Arg, Command, value_parser};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
@@ -47,6 +48,32 @@ where
         .merge(Env::prefixed(prefix).split("__"))
         .extract()
         .map_err(|error| ConfigError::Wrong(Box::new(error)))
+}
+
+/// Reads a service's configuration as its command line asks: [`load`] with the file that
+/// `--config FILE` names. `--help` and `--version` are answered, and wrong arguments refused, by
+/// ending the process.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn from_command_line<T>(service: &'static str, prefix: &str) -> Result<T, ConfigError>
+where
+    T: Serialize + DeserializeOwned + Default,
+{
+    let keys = format!("Every key of the file can also be set as {prefix}<KEY>, which wins.");
+    let matches = Command::new(service)
+        .version(env!("CARGO_PKG_VERSION"))
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Configuration in TOML"),
+        )
+        .after_help(keys)
+        .get_matches();
+    load(matches.get_one::<PathBuf>("config").map(PathBuf::as_path), prefix)
 }
 
 #[cfg(test)]
