@@ -1,0 +1,107 @@
+use cluster::{MetadataImage, State};
+use types::{DirectoryId, Revision};
+
+use super::*;
+use crate::convert::{delta_from_proto, delta_to_proto, image_from_proto, image_to_proto};
+
+fn registration(broker: u32) -> Command {
+    Command::RegisterBroker(Registration {
+        broker: BrokerId::new(broker),
+        endpoint: Endpoint { host: "localhost".into(), port: 9192 },
+        rack: "r".into(),
+        incarnation: Incarnation::from_bytes([3; 16]),
+        directory: DirectoryId::from_bytes([4; 16]),
+    })
+}
+
+fn commands() -> Vec<Command> {
+    let (broker, epoch) = (BrokerId::new(1), BrokerEpoch::new(2));
+    let topic = |id| TopicId::from_bytes([id; 16]);
+    let create = |id: u8, partitions| Command::CreateTopic {
+        name: TopicName::new(&format!("topic-{id}")).unwrap(),
+        id: topic(id),
+        assignments: vec![vec![broker]; partitions],
+        configs: TopicConfigs::from_entries([("retention.ms".into(), "1".into())]),
+    };
+    vec![
+        Command::InitCluster { cluster_id: ClusterId::new("nest").unwrap() },
+        registration(1),
+        Command::UnfenceBroker { broker, epoch },
+        create(1, 300),
+        create(2, 1),
+        Command::CreatePartitions {
+            topic: topic(2),
+            expected: 1,
+            assignments: vec![vec![broker]; 2],
+        },
+        Command::AlterConfigs {
+            topic: topic(2),
+            set: vec![("min.insync.replicas".into(), "2".into())],
+            unset: vec!["retention.ms".into()],
+        },
+        create(3, 2),
+        Command::DeleteTopic { topic: topic(3) },
+        registration(2),
+        Command::FenceBroker { broker, epoch },
+    ]
+}
+
+#[test]
+fn every_command_reads_back_as_it_was_written() {
+    for command in commands() {
+        assert_eq!(command_from_bytes(command_to_bytes(&command)), Ok(command));
+    }
+}
+
+#[test]
+fn a_command_of_a_later_version_is_refused() {
+    let later = v1::Command { version: 2, command: None }.encode_to_vec();
+    let refused = command_from_bytes(later.into());
+    assert!(matches!(refused, Err(InvalidMessage::Value { field: "version", .. })), "{refused:?}");
+}
+
+#[test]
+fn bytes_that_are_no_command_are_an_error() {
+    let refused = command_from_bytes(Bytes::from_static(b"\xff\xff\xff"));
+    assert!(matches!(refused, Err(InvalidMessage::Value { field: "command", .. })), "{refused:?}");
+    assert!(command_from_bytes(Bytes::new()).is_err());
+}
+
+#[test]
+fn a_snapshot_in_chunks_of_any_size_is_the_state() {
+    let mut state = State::new();
+    for (revision, command) in (1..).map(Revision::new).zip(commands()) {
+        state.apply(revision, &command).unwrap();
+        for max_chunk_bytes in [1, 100, 4_000, 60_000] {
+            let chunks = snapshot_to_chunks(&state, max_chunk_bytes);
+            assert!(chunks.iter().all(|chunk| chunk.len() <= max_chunk_bytes.max(4_000)));
+            assert_eq!(snapshot_from_chunks(chunks), Ok(state.clone()));
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_without_its_beginning_is_an_error() {
+    let chunks = snapshot_to_chunks(&State::new(), 100);
+    assert_eq!(
+        snapshot_from_chunks(chunks.into_iter().skip(1)),
+        Err(InvalidMessage::Missing { field: "head" })
+    );
+}
+
+#[test]
+fn a_watcher_that_follows_every_delta_has_the_image() {
+    let mut state = State::new();
+    let mut watcher = MetadataImage::new();
+    for (revision, command) in (1..).map(Revision::new).zip(commands()) {
+        let delta = state.apply(revision, &command).unwrap();
+        let sent = image_to_proto(state.image());
+        assert_eq!(image_from_proto(revision, sent).as_ref(), Ok(state.image()));
+        if revision == Revision::new(1) {
+            watcher = state.image().clone();
+        } else {
+            watcher.apply(revision, &delta_from_proto(delta_to_proto(&delta)).unwrap()).unwrap();
+        }
+        assert_eq!(&watcher, state.image());
+    }
+}
