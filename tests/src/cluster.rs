@@ -1,0 +1,148 @@
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{Finished, Process, program, run};
+
+/// One coordinator, one broker and one registry, each a process of its own, on one directory.
+#[derive(Debug)]
+pub struct Cluster {
+    dir: TempDir,
+    coordinator: Option<Process>,
+    broker: Option<Process>,
+    registry: Option<Process>,
+    /// Kept over restarts, as in a real cluster: clients know these.
+    coordinator_address: SocketAddr,
+    broker_address: SocketAddr,
+    registry_address: SocketAddr,
+}
+
+impl Cluster {
+    /// Starts all three on an empty directory.
+    ///
+    /// # Panics
+    ///
+    /// One of them does not come up.
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let coordinator = start_coordinator(dir.path(), any);
+        let coordinator_address = coordinator.address("coordinator");
+        let broker = start_broker(dir.path(), any, coordinator_address);
+        let registry = start_registry(dir.path(), any);
+        Self {
+            coordinator_address,
+            broker_address: broker.address("broker"),
+            registry_address: registry.address("registry"),
+            dir,
+            coordinator: Some(coordinator),
+            broker: Some(broker),
+            registry: Some(registry),
+        }
+    }
+
+    /// Where everything lies.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the broker answers.
+    pub const fn broker_address(&self) -> SocketAddr {
+        self.broker_address
+    }
+
+    /// The registry's base URL.
+    pub fn registry_url(&self) -> String {
+        format!("http://{}", self.registry_address)
+    }
+
+    /// The broker's process id.
+    ///
+    /// # Panics
+    ///
+    /// It is not running.
+    pub fn broker_id(&self) -> u32 {
+        self.broker.as_ref().expect("the broker runs").id()
+    }
+
+    /// `kill -9` of the broker.
+    pub fn kill_broker(&mut self) {
+        self.broker.take().into_iter().for_each(Process::kill);
+    }
+
+    /// `kill -9` of the coordinator.
+    pub fn kill_coordinator(&mut self) {
+        self.coordinator.take().into_iter().for_each(Process::kill);
+    }
+
+    /// `kill -9` of the registry.
+    pub fn kill_registry(&mut self) {
+        self.registry.take().into_iter().for_each(Process::kill);
+    }
+
+    /// Starts what is not running, each at its old address.
+    ///
+    /// # Panics
+    ///
+    /// One of them does not come up.
+    pub fn restart(&mut self) {
+        let dir = self.dir.path();
+        self.coordinator.get_or_insert_with(|| start_coordinator(dir, self.coordinator_address));
+        self.broker.get_or_insert_with(|| {
+            start_broker(dir, self.broker_address, self.coordinator_address)
+        });
+        self.registry.get_or_insert_with(|| start_registry(dir, self.registry_address));
+    }
+
+    /// The command `dohle` with the addresses of this cluster.
+    pub fn dohle<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(program("dohle"));
+        command
+            .arg("-B")
+            .arg(self.broker_address.to_string())
+            .arg("--registry")
+            .arg(self.registry_url())
+            .args(arguments);
+        command
+    }
+
+    /// Runs `dohle` to its end.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started.
+    pub fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>, input: &str) -> Finished {
+        run(&mut self.dohle(arguments), input)
+    }
+}
+
+fn start_coordinator(dir: &Path, listen: SocketAddr) -> Process {
+    let data = dir.join("coordinator");
+    let text = format!("listen = \"{listen}\"\ndata_dir = \"{}\"\n", data.display());
+    start("coordinator", dir, &text)
+}
+
+fn start_broker(dir: &Path, listen: SocketAddr, coordinator: SocketAddr) -> Process {
+    let data = dir.join("broker");
+    let text = format!(
+        "listen = \"{listen}\"\ndata_dir = \"{}\"\ncoordinators = [\"{coordinator}\"]\n",
+        data.display()
+    );
+    start("broker", dir, &text)
+}
+
+fn start_registry(dir: &Path, listen: SocketAddr) -> Process {
+    let data = dir.join("registry");
+    let text = format!("listen = \"{listen}\"\ndata_dir = \"{}\"\n", data.display());
+    start("registry", dir, &text)
+}
+
+fn start(service: &str, dir: &Path, config: &str) -> Process {
+    let file: PathBuf = dir.join(format!("{service}.toml"));
+    fs::write(&file, config).expect("the configuration can be written");
+    let arguments = ["--config".as_ref(), file.as_os_str()];
+    Process::start(&format!("dohle-{service}"), arguments, &[service])
+}
