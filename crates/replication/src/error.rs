@@ -37,8 +37,9 @@ impl<E: Coded + 'static> Coded for ProduceError<E> {
         match self {
             Self::NotEnoughReplicas { .. } => Reason::NotEnoughReplicas,
             Self::Log(error) => error.reason(),
-            Self::TimedOut => Reason::RequestTimedOut,
-            Self::NoLongerLeader => Reason::NotLeaderOrFollower,
+            // Both leave the outcome open. `NotLeaderOrFollower` would say that nothing was written,
+            // and invite a retry that may double the records.
+            Self::TimedOut | Self::NoLongerLeader => Reason::RequestTimedOut,
         }
     }
 }
