@@ -1,0 +1,5 @@
+use clap::Subcommand;
+
+/// `dohle sink ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {}
