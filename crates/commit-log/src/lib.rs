@@ -1,1 +1,48 @@
-//! The log of one partition and the data directory that holds many.
+//! The log of one partition, and the data directory that holds many.
+//!
+//! A [`Directory`] is written by one thread, one [step](Directory::step) at a time: a step writes
+//! what it was given to each log and then makes all of it durable at once. Everyone else reads
+//! through [`LogReader`]s, which see whole pictures that the writer publishes and never wait for it.
+//!
+//! ```text
+//! <data>/lock  directory.meta  fenced
+//! <data>/<topic-uuid>-<partition>/partition.meta                   log id, start, recovery point
+//!                                 <base>-<epoch>.log               batches, as producers sent them
+//!                                 <base>-<epoch>.index             once the segment is sealed
+//! ```
+//!
+//! What holds at any crash:
+//!
+//! - An append that was answered with [`Durability::Fsync`] is there, in order and once. Its offsets
+//!   are never given to other records.
+//! - A file holds one epoch, so the listing is the list of epochs, and each batch on disk can be
+//!   checked in full: format and checksum, epoch by the file's name, offset by the batch before.
+//! - Whatever is wrong behind the *recovery point* is a torn tail and is cut; whatever is wrong
+//!   before it is damage, which is reported and left alone.
+//! - After a failed sync nothing in the directory is believed again: it is *fenced*.
+//!
+//! Nothing here reads a clock, draws a random number, logs or spawns more than the threads that
+//! sync files side by side. Which appends are right to make is for `replication` to decide.
+
+mod checksum;
+mod config;
+mod directory;
+mod error;
+mod index;
+mod log;
+mod meta;
+mod name;
+mod reader;
+mod scan;
+mod segment;
+mod view;
+
+pub use config::{DirectoryConfig, Durability, LogConfig};
+pub use directory::{Append, AppendAt, Appended, Directory};
+pub use error::{
+    Action, AppendError, DirectoryError, Fenced, Flaw, FlawKind, LogError, ReadError, StorageFault,
+};
+pub use log::{Damage, DamageKind, Recovered, RecoveredLog, TornTail};
+pub use name::LogKey;
+pub use reader::LogReader;
+pub use view::EpochStart;

@@ -1,0 +1,286 @@
+//! One data directory and the only hand that writes in it.
+
+mod fence;
+mod open;
+mod step;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use disk::Disk;
+use record::Batch;
+use types::{DirectoryId, LeaderEpoch, LogId, Offset, Timestamp};
+
+use crate::config::{DirectoryConfig, LogConfig};
+use crate::error::{Action, LogError, StorageFault};
+use crate::log::{Failure, Log, RecoveredLog, sweep};
+use crate::name::{LogKey, deleted_folder, new_folder, quarantine_folder};
+use crate::reader::LogReader;
+
+/// A data directory: many logs, written by one thread.
+///
+/// Holds the directory's lock until it is dropped. Dropping it loses nothing that was answered;
+/// after [`Directory::close`] the next start is quicker.
+#[derive(Debug)]
+pub struct Directory<D: Disk> {
+    disk: D,
+    path: PathBuf,
+    id: DirectoryId,
+    config: DirectoryConfig,
+    logs: BTreeMap<LogKey, Log<D>>,
+    recovered: Vec<RecoveredLog>,
+    /// Found damaged when the directory was opened, and still where they were.
+    damaged: Vec<LogKey>,
+    /// Why nothing is written here any more.
+    fenced: Option<String>,
+    #[expect(dead_code, reason = "held until the directory is dropped")]
+    lock: D::Lock,
+}
+
+/// Batches to be appended to one log, all or none.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// To which log.
+    pub log: LogKey,
+    /// In which leader epoch; not older than what the log ends with.
+    pub epoch: LeaderEpoch,
+    /// In which order. Their own offsets and epochs are replaced. None at all: the answer tells
+    /// what is durable, once it is.
+    pub batches: Vec<Batch>,
+    /// Where.
+    pub at: AppendAt,
+}
+
+/// Where an append goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendAt {
+    /// To the end, wherever that is.
+    End,
+    /// To this offset, or not at all: for copies of another log.
+    Exactly(Offset),
+}
+
+/// Where an append went. With [`Durability::Fsync`](crate::Durability::Fsync) it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: Offset,
+    /// Behind its last record.
+    pub end: Offset,
+    /// Behind the last durable record of the log.
+    pub durable_end: Offset,
+}
+
+impl<D: Disk> Directory<D> {
+    /// Which directory this is, for life.
+    pub fn id(&self) -> DirectoryId {
+        self.id
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was found when it was opened, by log.
+    pub fn recovered(&self) -> &[RecoveredLog] {
+        &self.recovered
+    }
+
+    /// Why nothing is written here any more, if so.
+    pub fn fenced(&self) -> Option<&str> {
+        self.fenced.as_deref()
+    }
+
+    /// Every usable log.
+    pub fn logs(&self) -> impl Iterator<Item = LogKey> {
+        self.logs.keys().copied()
+    }
+
+    /// Which life of a log this is. Two lives of one [`LogKey`] share no record.
+    pub fn log_id(&self, log: LogKey) -> Option<LogId> {
+        self.logs.get(&log).map(Log::id)
+    }
+
+    /// A handle for reading a log.
+    pub fn reader(&self, log: LogKey) -> Option<LogReader<D>> {
+        self.logs.get(&log).map(Log::reader)
+    }
+
+    /// Bytes that can still be written.
+    ///
+    /// # Errors
+    /// What the disk reports.
+    pub fn free_bytes(&self) -> Result<u64, StorageFault> {
+        self.disk.free_bytes(&self.path).map_err(Action::Read.failed(&self.path))
+    }
+
+    /// Makes an empty log that begins at `start`, durably. `id` must be new: 16 random bytes.
+    ///
+    /// # Errors
+    /// [`LogError::Exists`], or what the disk reports.
+    pub fn create_log(
+        &mut self,
+        log: LogKey,
+        id: LogId,
+        config: LogConfig,
+        start: Offset,
+    ) -> Result<LogReader<D>, LogError> {
+        self.check_fence()?;
+        if self.logs.contains_key(&log) || self.damaged.contains(&log) {
+            return Err(LogError::Exists { log });
+        }
+        let (new, folder) = (self.path.join(new_folder(id)), self.path.join(log.to_string()));
+        let created = Log::create(&self.disk, &new, &folder, log, id, (config, start))
+            .and_then(|created| self.sync_names().map(|()| created));
+        let created = self.stored(created)?;
+        let reader = created.reader();
+        self.logs.insert(log, created);
+        Ok(reader)
+    }
+
+    /// Removes a log and all it holds; once this returns no crash brings it back. Readers that
+    /// hold it can finish.
+    ///
+    /// # Errors
+    /// [`LogError::Unknown`], or what the disk reports.
+    pub fn delete_log(&mut self, log: LogKey) -> Result<(), LogError> {
+        self.check_fence()?;
+        let gone = match self.logs.get(&log) {
+            Some(found) => {
+                let gone = self.path.join(deleted_folder(found.id()));
+                let renamed = self.move_folder(&self.path.join(log.to_string()), &gone);
+                self.stored(renamed)?;
+                self.logs.remove(&log);
+                gone
+            }
+            None => self.quarantine_log(log)?,
+        };
+        let swept = sweep(&self.disk, &gone);
+        self.stored(swept)
+    }
+
+    /// Puts the folder of a damaged log aside, durably, so that the log can be made anew; returns
+    /// where it is. Nothing in it is changed.
+    ///
+    /// # Errors
+    /// [`LogError::Unknown`] if no log of that key was found damaged, or what the disk reports.
+    pub fn quarantine_log(&mut self, log: LogKey) -> Result<PathBuf, LogError> {
+        self.check_fence()?;
+        let Some(index) = self.damaged.iter().position(|damaged| *damaged == log) else {
+            return Err(LogError::Unknown { log });
+        };
+        let listed = self.disk.list(&self.path).map_err(Action::List.failed(&self.path));
+        let names = self.stored(listed)?;
+        let mut number = 0_u64;
+        while names.iter().any(|entry| entry.name == *quarantine_folder(log, number)) {
+            number += 1;
+        }
+        let aside = self.path.join(quarantine_folder(log, number));
+        let moved = self.move_folder(&self.path.join(log.to_string()), &aside);
+        self.stored(moved)?;
+        self.damaged.swap_remove(index);
+        Ok(aside)
+    }
+
+    /// Lets a log go by other rules from the next step on.
+    ///
+    /// # Errors
+    /// [`LogError::Unknown`] or [`LogError::Damaged`].
+    pub fn set_config(&mut self, log: LogKey, config: LogConfig) -> Result<(), LogError> {
+        self.log_mut(log)?.set_config(config);
+        Ok(())
+    }
+
+    /// Drops the batches of a log that end beyond `end`, durably; returns where the log ends now,
+    /// which is before `end` if that lies within a batch. Nothing happens if it ends there already.
+    ///
+    /// # Errors
+    /// [`LogError::OutOfRange`] if `end` lies before the start: that calls for
+    /// [`Directory::reset`]. Else what the disk reports.
+    pub fn truncate(&mut self, log: LogKey, end: Offset) -> Result<Offset, LogError> {
+        let truncated = self.log_mut(log)?.truncate(end);
+        self.changed(truncated)
+    }
+
+    /// Drops everything in a log, durably, and lets it begin anew at `start`.
+    ///
+    /// # Errors
+    /// What the disk reports.
+    pub fn reset(&mut self, log: LogKey, start: Offset) -> Result<(), LogError> {
+        let reset = self.log_mut(log)?.reset(start);
+        self.changed(reset)
+    }
+
+    /// Lets a log begin at `offset`, durably, and removes the segments wholly before it. Nothing
+    /// happens if it begins there or later. The caller keeps it at or below the high watermark.
+    ///
+    /// # Errors
+    /// [`LogError::OutOfRange`] if `offset` lies behind the end, or what the disk reports.
+    pub fn advance_log_start(&mut self, log: LogKey, offset: Offset) -> Result<(), LogError> {
+        let advanced = self.log_mut(log)?.advance_log_start(offset);
+        self.changed(advanced)
+    }
+
+    /// Lets the next append to a log begin a new segment.
+    ///
+    /// # Errors
+    /// [`LogError::Unknown`] or [`LogError::Damaged`].
+    pub fn roll(&mut self, log: LogKey) -> Result<(), LogError> {
+        self.log_mut(log)?.roll();
+        Ok(())
+    }
+
+    /// What a writer does between steps, every few seconds: closes segments that are old enough,
+    /// makes durable what no step had to, stores indexes of closed segments, and moves recovery
+    /// points up.
+    ///
+    /// # Errors
+    /// What the disk reports, after as many logs as it allowed.
+    pub fn upkeep(&mut self, now: Timestamp) -> Result<(), LogError> {
+        self.check_fence()?;
+        let kept = self.logs.values_mut().try_for_each(|log| log.upkeep(now));
+        self.stored(kept)
+    }
+
+    /// Makes everything durable and gives the directory back.
+    ///
+    /// # Errors
+    /// What the disk reports; what was answered is safe all the same.
+    pub fn close(mut self) -> Result<(), LogError> {
+        self.check_fence()?;
+        let settled = self.logs.values_mut().try_for_each(Log::settle);
+        self.stored(settled)
+    }
+
+    fn log_mut(&mut self, log: LogKey) -> Result<&mut Log<D>, LogError> {
+        self.check_fence()?;
+        if self.damaged.contains(&log) {
+            return Err(LogError::Damaged { log });
+        }
+        self.logs.get_mut(&log).ok_or(LogError::Unknown { log })
+    }
+
+    fn move_folder(&self, from: &Path, to: &Path) -> Result<(), StorageFault> {
+        self.disk.rename(from, to).map_err(Action::Rename.failed(from))?;
+        self.sync_names()
+    }
+
+    fn sync_names(&self) -> Result<(), StorageFault> {
+        self.disk.sync_dir(&self.path).map_err(Action::Sync.failed(&self.path))
+    }
+
+    /// Turns a fault into the caller's error, and fences the directory if it must be.
+    fn stored<T>(&mut self, done: Result<T, StorageFault>) -> Result<T, LogError> {
+        done.map_err(|fault| {
+            if fault.is_final() { self.fence(&fault).into() } else { LogError::storage(fault) }
+        })
+    }
+
+    fn changed<T>(&mut self, done: Result<T, Failure<LogError>>) -> Result<T, LogError> {
+        done.map_err(|failure| match failure {
+            Failure::Refused(error) => error,
+            Failure::Broken(fault) => self.fence(&fault).into(),
+        })
+    }
+}

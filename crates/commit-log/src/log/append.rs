@@ -1,0 +1,192 @@
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use disk::{Disk, DiskFile};
+use record::{Batch, BatchHeader, HEADER_LEN};
+use types::{LeaderEpoch, Offset, Timestamp};
+
+use super::{Failure, Log, SegmentStage, Tracked};
+use crate::config::LogConfig;
+use crate::directory::{Append, AppendAt};
+use crate::error::{Action, AppendError, StorageFault};
+use crate::index::BEFORE_ALL;
+use crate::name::SegmentName;
+use crate::scan::index_entry;
+use crate::segment::Segment;
+use crate::view::Piece;
+
+/// The record format holds epochs as `i32`.
+const LAST_EPOCH: u32 = i32::MAX as u32;
+
+/// A batch and where it is going to lie.
+struct Placed<'a> {
+    batch: &'a Batch,
+    base: Offset,
+    end: Offset,
+}
+
+impl<D: Disk> Log<D> {
+    /// Writes batches at the end, in one write; returns the offset of the first record. Readers
+    /// see them from the next [`Log::publish`].
+    pub(crate) fn append(
+        &mut self,
+        append: &Append,
+        now: Timestamp,
+    ) -> Result<Offset, Failure<AppendError>> {
+        let base = self.end;
+        let (placed, bytes) = self.place(append).map_err(Failure::Refused)?;
+        if placed.is_empty() {
+            return Ok(base);
+        }
+        let fresh = self.begin_segment(append.epoch, bytes, now).map_err(|source| {
+            self.names_unsynced = true;
+            Failure::Refused(AppendError::storage(source))
+        })?;
+        let Some(last) = self.segments.last_mut() else { return Ok(base) };
+        let written = write(&last.piece, &placed, append.epoch);
+        // Written or rolled back: neither is durable, and a refused record that comes back after a
+        // crash could take the place of one that was acknowledged.
+        last.unsynced = true;
+        match written {
+            Ok(()) => {
+                last.take(&placed, self.config.index_interval_bytes);
+                self.end = last.piece.end;
+                if fresh == Fresh::Yes {
+                    self.publish_segments();
+                }
+                Ok(base)
+            }
+            Err(fault) => {
+                self.roll_back(fresh).map_err(Failure::Broken)?;
+                Err(if fault.is_final() {
+                    Failure::Broken(fault)
+                } else {
+                    Failure::Refused(AppendError::storage(fault))
+                })
+            }
+        }
+    }
+
+    /// Checks an append against the log and gives each batch its place.
+    fn place<'a>(&self, append: &'a Append) -> Result<(Vec<Placed<'a>>, u64), AppendError> {
+        if let AppendAt::Exactly(asked) = append.at
+            && asked != self.end
+        {
+            return Err(AppendError::NotAtEnd { asked, end: self.end });
+        }
+        if let Some(last) = self.last_epoch().filter(|last| append.epoch < *last) {
+            return Err(AppendError::StaleEpoch { epoch: append.epoch, last });
+        }
+        let exhausted = || AppendError::Exhausted { log: self.key };
+        if append.epoch > LeaderEpoch::new(LAST_EPOCH) {
+            return Err(exhausted());
+        }
+        let mut placed = Vec::with_capacity(append.batches.len());
+        let mut bytes = 0;
+        let mut base = self.end;
+        for batch in &append.batches {
+            let records = u64::from(batch.header().last_offset_delta) + 1;
+            let end = base.checked_add(records).ok_or_else(exhausted)?;
+            placed.push(Placed { batch, base, end });
+            bytes += batch.bytes().len() as u64;
+            base = end;
+        }
+        if bytes > LogConfig::MAX_SEGMENT_BYTES {
+            return Err(AppendError::TooLarge { bytes, limit: LogConfig::MAX_SEGMENT_BYTES });
+        }
+        Ok((placed, bytes))
+    }
+
+    /// Makes sure that the last segment can take `bytes` of `epoch`.
+    fn begin_segment(
+        &mut self,
+        epoch: LeaderEpoch,
+        bytes: u64,
+        now: Timestamp,
+    ) -> Result<Fresh, StorageFault> {
+        if self.segments.last().is_some_and(|last| last.takes(&self.config, epoch, bytes, now)) {
+            return Ok(Fresh::No);
+        }
+        let name = SegmentName { base: self.end, epoch };
+        let segment = Arc::new(Segment::create(&self.disk, &self.folder, name)?);
+        self.roll();
+        let piece = Piece { segment, end: self.end, len: 0, newest: BEFORE_ALL };
+        let stage = SegmentStage::Open;
+        self.segments.push(Tracked { piece, unsynced: true, stage, opened_at: now });
+        self.names_unsynced = true;
+        Ok(Fresh::Yes)
+    }
+
+    /// Takes back a write that failed in the middle.
+    fn roll_back(&mut self, fresh: Fresh) -> Result<(), StorageFault> {
+        let Some(last) = self.segments.last() else { return Ok(()) };
+        let path = last.piece.segment.path();
+        match fresh {
+            Fresh::No => {
+                last.piece.segment.file().set_len(last.piece.len).map_err(Action::Cut.failed(path))
+            }
+            Fresh::Yes => {
+                self.disk.remove_file(path).map_err(Action::Remove.failed(path))?;
+                self.segments.pop();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a segment was made for the append at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fresh {
+    Yes,
+    No,
+}
+
+impl<D: Disk> Tracked<D> {
+    fn takes(&self, config: &LogConfig, epoch: LeaderEpoch, bytes: u64, now: Timestamp) -> bool {
+        let limit = config.segment_bytes.min(LogConfig::MAX_SEGMENT_BYTES);
+        self.stage == SegmentStage::Open
+            && self.piece.epoch() == epoch
+            && self.piece.len.saturating_add(bytes) <= limit
+            && !self.is_due(config, now)
+            && u32::try_from(self.piece.end.distance_from(self.piece.base())).is_ok()
+    }
+
+    pub(super) fn is_due(&self, config: &LogConfig, now: Timestamp) -> bool {
+        now.millis_since(self.opened_at) >= config.segment_ms
+    }
+
+    /// Counts batches that were written in.
+    fn take(&mut self, placed: &[Placed<'_>], interval: u32) {
+        for Placed { batch, base, end } in placed {
+            let header: &BatchHeader = batch.header();
+            let Piece { segment, len, newest, .. } = &self.piece;
+            if let Some(entry) = index_entry(segment.name(), *base, *len, *newest) {
+                segment.note(interval, entry);
+            }
+            self.piece.len += batch.bytes().len() as u64;
+            self.piece.newest = self.piece.newest.max(header.max_timestamp);
+            self.piece.end = *end;
+        }
+    }
+}
+
+/// Writes batches behind one another without copying what they hold: only headers are patched.
+fn write<D: Disk>(
+    piece: &Piece<D>,
+    placed: &[Placed<'_>],
+    epoch: LeaderEpoch,
+) -> Result<(), StorageFault> {
+    let headers: Vec<[u8; HEADER_LEN]> =
+        placed.iter().map(|placed| placed.batch.placed_header(placed.base, epoch)).collect();
+    let mut slices = Vec::with_capacity(2 * placed.len());
+    for (header, placed) in headers.iter().zip(placed) {
+        let (_, body) = placed.batch.bytes().split_at_checked(HEADER_LEN).unwrap_or_default();
+        slices.push(IoSlice::new(header));
+        slices.push(IoSlice::new(body));
+    }
+    piece
+        .segment
+        .file()
+        .write_all_vectored_at(&mut slices, piece.len)
+        .map_err(Action::Write.failed(piece.segment.path()))
+}

@@ -1,0 +1,224 @@
+use std::io;
+use std::sync::Arc;
+
+use disk::{Disk, DiskFile};
+use types::{LeaderEpoch, Offset, Timestamp};
+
+use super::{Failure, Log, SegmentStage, Tracked};
+use crate::error::{Action, LogError, StorageFault};
+use crate::index::Index;
+use crate::meta::{Meta, Stage};
+use crate::scan::Window;
+use crate::segment::Segment;
+use crate::view::Piece;
+
+/// Where a segment is to be cut: at a batch's start.
+struct Cut {
+    /// Which of the segments, and its epoch.
+    segment: usize,
+    epoch: LeaderEpoch,
+    /// Bytes that stay.
+    len: u64,
+    /// Behind the last offset that stays.
+    end: Offset,
+    /// Largest timestamp that stays.
+    newest: Timestamp,
+}
+
+impl<D: Disk> Log<D> {
+    /// Drops the batches that end beyond `end`, durably; returns where the log ends now, which is
+    /// before `end` if that lies within a batch.
+    pub(crate) fn truncate(&mut self, end: Offset) -> Result<Offset, Failure<LogError>> {
+        if self.end <= end {
+            return Ok(self.end);
+        }
+        let start = self.log_start();
+        if end < start {
+            return Err(Failure::Refused(LogError::OutOfRange {
+                asked: end,
+                start,
+                end: self.end,
+            }));
+        }
+        self.sync().map_err(Failure::Broken)?;
+        let meta = self.meta.current();
+        let cut = match self.find_cut(end).map_err(judge)? {
+            Some(cut) if start <= cut.end => cut,
+            // The start lies within the batch that goes: nothing stays that readers may have.
+            Some(cut) => return self.empty(start, Some(cut.epoch)).map(|()| start),
+            None => return self.empty(start, meta.start_epoch).map(|()| start),
+        };
+        let recovery_point = meta.recovery_point.min(cut.end);
+        self.write_meta(Meta { recovery_point, ..meta })?;
+        self.cut_at(&cut).map_err(Failure::Broken)?;
+        Ok(self.end)
+    }
+
+    /// Drops everything, durably, and lets the log begin anew at `start`.
+    pub(crate) fn reset(&mut self, start: Offset) -> Result<(), Failure<LogError>> {
+        self.empty(start, None)
+    }
+
+    fn empty(
+        &mut self,
+        start: Offset,
+        start_epoch: Option<LeaderEpoch>,
+    ) -> Result<(), Failure<LogError>> {
+        let meta = Meta {
+            log_start: start,
+            recovery_point: start,
+            start_epoch,
+            stage: Stage::Resetting,
+            ..self.meta.current()
+        };
+        self.write_meta(meta)?;
+        let dropped = std::mem::take(&mut self.segments);
+        self.end = start;
+        self.durable_end = start;
+        self.cuts += 1;
+        self.publish_segments();
+        self.remove_files(dropped.iter().rev()).map_err(Failure::Broken)?;
+        self.sync_names().map_err(Failure::Broken)?;
+        self.meta.write(&self.folder, Meta { stage: Stage::Live, ..meta }).map_err(Failure::Broken)
+    }
+
+    /// Lets the log begin at `offset`, durably, and removes the segments that lie wholly before
+    /// it. Nothing happens if it begins there or later.
+    pub(crate) fn advance_log_start(&mut self, offset: Offset) -> Result<(), Failure<LogError>> {
+        let start = self.log_start();
+        if offset <= start {
+            return Ok(());
+        }
+        if self.end < offset {
+            let end = self.end;
+            return Err(Failure::Refused(LogError::OutOfRange { asked: offset, start, end }));
+        }
+        if self.durable_end < offset {
+            self.sync().map_err(Failure::Broken)?;
+        }
+        let gone = self.segments.partition_point(|tracked| tracked.piece.end <= offset);
+        let last_gone = self.segments.iter().take(gone).next_back().map(|last| last.piece.epoch());
+        let meta = self.meta.current();
+        self.write_meta(Meta {
+            log_start: offset,
+            recovery_point: self.durable_end,
+            start_epoch: last_gone.or(meta.start_epoch),
+            ..meta
+        })?;
+        let removed: Vec<Tracked<D>> = self.segments.drain(..gone).collect();
+        self.publish_segments();
+        self.remove_files(removed.iter()).map_err(Failure::Broken)
+    }
+
+    fn write_meta(&mut self, meta: Meta) -> Result<(), Failure<LogError>> {
+        self.meta.write(&self.folder, meta).map_err(judge)
+    }
+
+    /// The last batch boundary at or before `end`, which lies before the log's.
+    fn find_cut(&self, end: Offset) -> Result<Option<Cut>, StorageFault> {
+        let behind = self.segments.partition_point(|tracked| tracked.piece.base() < end);
+        let Some(index) = behind.checked_sub(1) else { return Ok(None) };
+        let Some(Tracked { piece, .. }) = self.segments.get(index) else { return Ok(None) };
+        let Piece { segment, len, .. } = piece;
+        let relative = u32::try_from(end.distance_from(piece.base())).unwrap_or(u32::MAX);
+        let lookup = segment.with_index(|index| index.find_offset(relative.saturating_sub(1)))?;
+        let unreadable = |error| Action::Read.failed(segment.path())(error);
+        let mut window = Window::new(segment.file(), *len);
+        let mut cut = Cut {
+            segment: index,
+            epoch: piece.epoch(),
+            len: lookup.position,
+            end,
+            newest: lookup.newest_before,
+        };
+        while let Some(header) = window.header(segment.name(), cut.len, None).map_err(unreadable)? {
+            let header = header.map_err(|flaw| unreadable(io::Error::other(flaw)))?;
+            if end < header.end_offset() {
+                cut.end = header.base_offset;
+                break;
+            }
+            cut.end = header.end_offset();
+            cut.len = cut.len.saturating_add(header.total_len() as u64);
+            cut.newest = cut.newest.max(header.max_timestamp);
+        }
+        Ok(Some(cut))
+    }
+
+    /// Removes what lies behind a cut, newest first, so that no crash leaves a gap within the log.
+    fn cut_at(&mut self, cut: &Cut) -> Result<(), StorageFault> {
+        let dropped = self.segments.split_off((cut.segment + 1).min(self.segments.len()));
+        self.end = cut.end;
+        self.durable_end = self.durable_end.min(cut.end);
+        self.cuts += 1;
+        let emptied = match self.segments.pop() {
+            Some(last) if cut.len == 0 => Some(last),
+            Some(last) => {
+                let shortened = self.shorten(&last, cut)?;
+                self.segments.push(shortened);
+                None
+            }
+            None => None,
+        };
+        // Readers first: whoever reads across the cut now notices.
+        self.publish_segments();
+        self.remove_files(dropped.iter().rev().chain(&emptied))?;
+        if let Some(last) = self.segments.last() {
+            let segment = &last.piece.segment;
+            remove_if_there(&self.disk, &segment.index_path())?;
+            segment.file().set_len(last.piece.len).map_err(Action::Cut.failed(segment.path()))?;
+            segment.sync()?;
+        }
+        self.sync_names()
+    }
+
+    /// The segment as it will be once it is cut: a new handle, since readers of the old one may
+    /// still be asking the old index.
+    fn shorten(&self, whole: &Tracked<D>, cut: &Cut) -> Result<Tracked<D>, StorageFault> {
+        let name = whole.piece.segment.name();
+        let mut index: Index = whole.piece.segment.with_index(Index::clone)?;
+        index.truncate(cut.len);
+        let segment = Segment::open(&self.disk, &self.folder, name)?;
+        segment.hold_index(index);
+        let segment = Arc::new(segment);
+        let piece = Piece { segment, end: cut.end, len: cut.len, newest: cut.newest };
+        Ok(Tracked { piece, stage: SegmentStage::Open, ..*whole })
+    }
+
+    fn remove_files<'a>(
+        &mut self,
+        segments: impl Iterator<Item = &'a Tracked<D>>,
+    ) -> Result<(), StorageFault>
+    where
+        D: 'a,
+    {
+        for tracked in segments {
+            self.names_unsynced = true;
+            let segment = &tracked.piece.segment;
+            remove_if_there(&self.disk, &segment.index_path())?;
+            self.disk.remove_file(segment.path()).map_err(Action::Remove.failed(segment.path()))?;
+        }
+        Ok(())
+    }
+
+    fn sync_names(&mut self) -> Result<(), StorageFault> {
+        self.disk.sync_dir(&self.folder).map_err(Action::Sync.failed(&self.folder))?;
+        self.names_unsynced = false;
+        Ok(())
+    }
+}
+
+fn judge(fault: StorageFault) -> Failure<LogError> {
+    if fault.is_final() {
+        Failure::Broken(fault)
+    } else {
+        Failure::Refused(LogError::storage(fault))
+    }
+}
+
+fn remove_if_there<D: Disk>(disk: &D, path: &std::path::Path) -> Result<(), StorageFault> {
+    match disk.remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Action::Remove.failed(path)(error)),
+    }
+}

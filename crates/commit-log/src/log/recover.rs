@@ -1,0 +1,346 @@
+//! From what a crash left in a folder to a log, or to a report of damage.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use disk::{Disk, DiskFile, EntryKind};
+use types::{Offset, Timestamp};
+
+use super::{Log, SegmentStage, Tracked};
+use crate::config::LogConfig;
+use crate::error::{Action, Flaw, StorageFault};
+use crate::meta::{META_FILE, Meta, MetaFile, Stage};
+use crate::name::{LogKey, SegmentName};
+use crate::scan::scan;
+use crate::segment::Segment;
+use crate::view::Piece;
+
+/// What was found in a log's folder when its directory was opened.
+#[derive(Debug)]
+pub struct RecoveredLog {
+    /// Which log.
+    pub log: LogKey,
+    /// How it is.
+    pub outcome: Recovered,
+}
+
+/// How a log came out of recovery.
+#[derive(Debug)]
+pub enum Recovered {
+    /// It can be used; a crash may have cost it a tail that nobody was promised.
+    Usable {
+        /// First offset.
+        start: Offset,
+        /// Behind the last offset.
+        end: Offset,
+        /// What was cut off.
+        torn_tail: Option<TornTail>,
+    },
+    /// Records that were durable are not there. The folder is left as it is.
+    Damaged(Damage),
+}
+
+/// A tail that was cut off because writing it had not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// Bytes that were cut, over all segments.
+    pub bytes: u64,
+    /// What was wrong with the first of them; `None` if whole segments had to go because what
+    /// belongs before them is missing.
+    pub flaw: Option<Flaw>,
+}
+
+/// Records that a sync had promised are missing or wrong.
+#[derive(Debug)]
+pub struct Damage {
+    /// The file, or the folder if a file is missing.
+    pub path: PathBuf,
+    /// First offset that is not there.
+    pub lost_from: Offset,
+    /// Everything before it had been durable.
+    pub durable_to: Offset,
+    /// What is wrong.
+    pub kind: DamageKind,
+}
+
+/// How durable records can be lost.
+#[derive(Debug)]
+pub enum DamageKind {
+    /// `partition.meta` is not valid.
+    Meta,
+    /// A segment is missing or ends too early.
+    Missing,
+    /// A segment holds something else.
+    Flaw(Flaw),
+    /// A segment cannot be read.
+    Unreadable(StorageFault),
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.kind {
+            DamageKind::Meta => return write!(f, "{path} is not valid"),
+            DamageKind::Missing => write!(f, "records are missing in {path}")?,
+            DamageKind::Flaw(flaw) => write!(f, "{path} is damaged {flaw}")?,
+            DamageKind::Unreadable(fault) => write!(f, "{path} is unreadable ({})", fault.source)?,
+        }
+        write!(f, ": offsets from {} were durable to {}", self.lost_from, self.durable_to)
+    }
+}
+
+/// Why there is no log.
+#[derive(Debug)]
+pub(crate) enum Unrecovered {
+    Damaged(Damage),
+    Storage(StorageFault),
+}
+
+impl From<StorageFault> for Unrecovered {
+    fn from(fault: StorageFault) -> Self {
+        Self::Storage(fault)
+    }
+}
+
+/// Brings back the log in `folder`. Everything it then holds is durable.
+pub(crate) fn recover<D: Disk>(
+    disk: &D,
+    folder: &Path,
+    key: LogKey,
+    config: &LogConfig,
+    now: Timestamp,
+) -> Result<(Log<D>, RecoveredLog), Unrecovered> {
+    let Some(mut meta) = MetaFile::open(disk, folder)? else {
+        return Err(Unrecovered::Damaged(Damage {
+            path: folder.join(META_FILE),
+            lost_from: Offset::ZERO,
+            durable_to: Offset::ZERO,
+            kind: DamageKind::Meta,
+        }));
+    };
+    let mut names = tidy(disk, folder)?;
+    let before = meta.current();
+    if before.stage == Stage::Resetting {
+        remove(disk, folder, names.drain(..).rev())?;
+    }
+    let found = Found::read(disk, folder, names, config, before)?;
+    found.judge(folder, before)?;
+    let Found { mut segments, stale, torn, torn_bytes, flaw, .. } = found;
+
+    // Newest first, so that no crash leaves a gap within the log.
+    remove(disk, folder, torn.into_iter().rev())?;
+    remove(disk, folder, stale)?;
+    for tracked in segments.iter_mut().filter(|tracked| tracked.unsynced) {
+        let segment = &tracked.piece.segment;
+        let failed = Action::Cut.failed(segment.path());
+        segment.file().set_len(tracked.piece.len).map_err(failed)?;
+        // What an earlier life wrote may be in the cache only, and is about to be relied upon.
+        segment.sync()?;
+        tracked.unsynced = false;
+        tracked.opened_at = now;
+    }
+    disk.sync_dir(folder).map_err(Action::Sync.failed(folder))?;
+
+    let end = segments.last().map_or(before.log_start, |last| last.piece.end);
+    let after = Meta { recovery_point: end, stage: Stage::Live, ..before };
+    if after != before {
+        meta.write(folder, after)?;
+    }
+    let flaw = flaw.map(|(_, flaw)| flaw);
+    let torn_tail = (torn_bytes > 0).then_some(TornTail { bytes: torn_bytes, flaw });
+    let outcome = Recovered::Usable { start: before.log_start, end, torn_tail };
+    let log = Log::assemble(disk, folder, key, config.clone(), meta, segments);
+    Ok((log, RecoveredLog { log: key, outcome }))
+}
+
+/// Removes a folder and the files in it. Not durable by itself.
+pub(crate) fn sweep<D: Disk>(disk: &D, folder: &Path) -> Result<(), StorageFault> {
+    for entry in disk.list(folder).map_err(Action::List.failed(folder))? {
+        let path = folder.join(entry.name);
+        disk.remove_file(&path).map_err(Action::Remove.failed(&path))?;
+    }
+    disk.remove_dir(folder).map_err(Action::Remove.failed(folder))
+}
+
+/// Lists the segments in order, and removes indexes that belong to none and unfinished files.
+fn tidy<D: Disk>(disk: &D, folder: &Path) -> Result<Vec<SegmentName>, StorageFault> {
+    let entries = disk.list(folder).map_err(Action::List.failed(folder))?;
+    let files = || {
+        let files = entries.iter().filter(|entry| entry.kind == EntryKind::File);
+        files.filter_map(|entry| entry.name.to_str())
+    };
+    let mut names: Vec<SegmentName> = files().filter_map(SegmentName::parse_log).collect();
+    names.sort();
+    for file in files() {
+        let orphan = SegmentName::parse_index(file).is_some_and(|name| !names.contains(&name));
+        let unfinished = Path::new(file).extension() == Some(OsStr::new("tmp"));
+        if orphan || unfinished {
+            let path = folder.join(file);
+            disk.remove_file(&path).map_err(Action::Remove.failed(&path))?;
+        }
+    }
+    Ok(names)
+}
+
+fn remove<D: Disk>(
+    disk: &D,
+    folder: &Path,
+    names: impl IntoIterator<Item = SegmentName>,
+) -> Result<(), StorageFault> {
+    for name in names {
+        let index = folder.join(name.index_file());
+        match disk.remove_file(&index) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Action::Remove.failed(&index)(error)),
+        }
+        let path = folder.join(name.log_file());
+        disk.remove_file(&path).map_err(Action::Remove.failed(&path))?;
+    }
+    Ok(())
+}
+
+/// What lies in a folder, up to the first thing that is wrong.
+struct Found<D: Disk> {
+    segments: Vec<Tracked<D>>,
+    /// Segments that deletion had done with.
+    stale: Vec<SegmentName>,
+    /// Segments from the first wrong one on, in order.
+    torn: Vec<SegmentName>,
+    torn_bytes: u64,
+    /// What is wrong with the first wrong one, and where it is.
+    flaw: Option<(PathBuf, Flaw)>,
+    end: Offset,
+}
+
+impl<D: Disk> Found<D> {
+    fn read(
+        disk: &D,
+        folder: &Path,
+        names: Vec<SegmentName>,
+        config: &LogConfig,
+        meta: Meta,
+    ) -> Result<Self, Unrecovered> {
+        let mut found = Self {
+            segments: Vec::new(),
+            stale: Vec::new(),
+            torn: Vec::new(),
+            torn_bytes: 0,
+            flaw: None,
+            end: meta.log_start,
+        };
+        let mut opened = Vec::with_capacity(names.len());
+        for name in names {
+            let segment = Segment::open(disk, folder, name)?;
+            let len = segment.file().len().map_err(Action::Read.failed(segment.path()))?;
+            if len == 0 {
+                // Made for an append that never came; it would hide the one that holds its offsets.
+                found.stale.push(name);
+            } else {
+                opened.push((segment, len));
+            }
+        }
+        let starts = opened.partition_point(|(segment, _)| segment.name().base <= meta.log_start);
+        let behind = opened.split_off(starts.saturating_sub(1).min(opened.len()));
+        found.stale.extend(opened.iter().map(|(segment, _)| segment.name()));
+        for (segment, len) in behind {
+            found.follow(segment, len, config, meta)?;
+        }
+        Ok(found)
+    }
+
+    /// Takes in the next segment, or its good part, or sets it aside.
+    fn follow(
+        &mut self,
+        segment: Segment<D>,
+        file_len: u64,
+        config: &LogConfig,
+        meta: Meta,
+    ) -> Result<(), Unrecovered> {
+        let name = segment.name();
+        let fits = match self.segments.last() {
+            Some(before) => before.piece.end == name.base && before.piece.epoch() <= name.epoch,
+            None => name.base <= meta.log_start,
+        };
+        if self.flaw.is_some() || !self.torn.is_empty() || !fits {
+            self.torn.push(name);
+            self.torn_bytes += file_len;
+            return Ok(());
+        }
+        let stage = self.segments.last_mut().map(|before| &mut before.stage);
+        if let Some(stage) = stage.filter(|stage| **stage == SegmentStage::Open) {
+            *stage = SegmentStage::Closed;
+        }
+        let sealed = segment.read_seal()?.filter(|seal| {
+            seal.log_id == meta.log_id && seal.segment_len == file_len && name.base < seal.end
+        });
+        let tracked = match sealed {
+            Some(seal) => {
+                let segment = Arc::new(segment);
+                let piece = Piece { segment, end: seal.end, len: file_len, newest: seal.newest };
+                Tracked {
+                    piece,
+                    unsynced: false,
+                    stage: SegmentStage::Sealed,
+                    opened_at: BEGINNING,
+                }
+            }
+            None => match self.scanned(segment, file_len, config, meta)? {
+                Some(tracked) => tracked,
+                None => return Ok(()),
+            },
+        };
+        self.end = tracked.piece.end;
+        self.segments.push(tracked);
+        Ok(())
+    }
+
+    fn scanned(
+        &mut self,
+        segment: Segment<D>,
+        file_len: u64,
+        config: &LogConfig,
+        meta: Meta,
+    ) -> Result<Option<Tracked<D>>, Unrecovered> {
+        let name = segment.name();
+        let walk = scan(segment.file(), name, config.index_interval_bytes, meta.recovery_point);
+        let scan = walk.map_err(|error| {
+            let path = segment.path().to_path_buf();
+            let fault = Action::Read.failed(&path)(error);
+            let kind = DamageKind::Unreadable(fault);
+            let (lost_from, durable_to) = (name.base, meta.recovery_point);
+            Unrecovered::Damaged(Damage { path, lost_from, durable_to, kind })
+        })?;
+        if let Some(flaw) = scan.flaw {
+            self.torn_bytes += file_len.saturating_sub(scan.len);
+            self.flaw = Some((segment.path().to_path_buf(), flaw));
+        }
+        if scan.len == 0 {
+            self.torn.push(name);
+            return Ok(None);
+        }
+        segment.hold_index(scan.index);
+        let segment = Arc::new(segment);
+        let piece = Piece { segment, end: scan.end, len: scan.len, newest: scan.newest };
+        let stage = SegmentStage::Open;
+        Ok(Some(Tracked { piece, unsynced: true, stage, opened_at: BEGINNING }))
+    }
+
+    /// Whether what is missing had been promised.
+    fn judge(&self, folder: &Path, meta: Meta) -> Result<(), Unrecovered> {
+        if meta.stage == Stage::Resetting || meta.recovery_point <= self.end {
+            return Ok(());
+        }
+        let (path, kind) = match &self.flaw {
+            Some((path, flaw)) => (path.clone(), DamageKind::Flaw(flaw.clone())),
+            None => (folder.to_path_buf(), DamageKind::Missing),
+        };
+        let (lost_from, durable_to) = (self.end, meta.recovery_point);
+        Err(Unrecovered::Damaged(Damage { path, lost_from, durable_to, kind }))
+    }
+}
+
+/// Until recovery knows better.
+const BEGINNING: Timestamp = Timestamp::from_millis(0);

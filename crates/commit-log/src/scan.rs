@@ -1,0 +1,160 @@
+//! Walking a segment batch by batch.
+
+use std::io;
+
+use bytes::Bytes;
+use disk::DiskFile;
+use record::{Batch, BatchHeader, HEADER_LEN, RecordError};
+use types::{Offset, Timestamp};
+
+use crate::error::{Flaw, FlawKind};
+use crate::index::{BEFORE_ALL, Index, IndexEntry};
+use crate::name::SegmentName;
+
+/// What one read fetches ahead: many small batches, or a few headers between large ones.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// A window that slides over a file.
+#[derive(Debug)]
+pub(crate) struct Window<'a, F> {
+    file: &'a F,
+    /// Where the file ends for us.
+    len: u64,
+    start: u64,
+    bytes: Bytes,
+}
+
+impl<'a, F: DiskFile> Window<'a, F> {
+    pub(crate) fn new(file: &'a F, len: u64) -> Self {
+        Self { file, len, start: 0, bytes: Bytes::new() }
+    }
+
+    /// The bytes `position..position + wanted`, fewer at the end of the file.
+    pub(crate) fn get(&mut self, position: u64, wanted: usize) -> io::Result<Bytes> {
+        let left = usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX);
+        let wanted = wanted.min(left);
+        if let Some(held) = self.held(position, wanted) {
+            return Ok(held);
+        }
+        let mut buffer = vec![0; wanted.max(READ_AHEAD).min(left)];
+        self.file.read_exact_at(&mut buffer, position)?;
+        self.start = position;
+        self.bytes = Bytes::from(buffer);
+        Ok(self.bytes.slice(..wanted))
+    }
+
+    fn held(&self, position: u64, wanted: usize) -> Option<Bytes> {
+        let from = usize::try_from(position.checked_sub(self.start)?).ok()?;
+        let end = from.checked_add(wanted)?;
+        (end <= self.bytes.len()).then(|| self.bytes.slice(from..end))
+    }
+
+    /// The header of the batch at `position`; `None` at the end of the file.
+    pub(crate) fn header(
+        &mut self,
+        name: SegmentName,
+        position: u64,
+        expected: Option<Offset>,
+    ) -> io::Result<Option<Result<BatchHeader, Flaw>>> {
+        if position >= self.len {
+            return Ok(None);
+        }
+        let bytes = self.get(position, HEADER_LEN)?;
+        let left = self.len.saturating_sub(position);
+        let header = check_header(name, &bytes, expected, left);
+        Ok(Some(header.map_err(|kind| Flaw { position, kind })))
+    }
+}
+
+/// Reads the header at the front of `bytes` and checks what a log knows beyond the format: that the
+/// batch is of the segment's epoch, follows the one before, and fits into the `left` bytes.
+pub(crate) fn check_header(
+    name: SegmentName,
+    bytes: &[u8],
+    expected: Option<Offset>,
+    left: u64,
+) -> Result<BatchHeader, FlawKind> {
+    let header = BatchHeader::parse(bytes).map_err(FlawKind::Batch)?;
+    if header.leader_epoch != Some(name.epoch) {
+        return Err(FlawKind::Epoch { expected: name.epoch, found: header.leader_epoch });
+    }
+    if let Some(expected) = expected.filter(|expected| *expected != header.base_offset) {
+        return Err(FlawKind::Offset { expected, found: header.base_offset });
+    }
+    if header.total_len() as u64 > left {
+        let found = usize::try_from(left).unwrap_or(usize::MAX);
+        let truncated = RecordError::Truncated { needed: header.total_len(), found };
+        return Err(FlawKind::Batch(truncated));
+    }
+    Ok(header)
+}
+
+/// What a walk over a whole segment found.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(crate) index: Index,
+    /// Behind the last good offset.
+    pub(crate) end: Offset,
+    /// Bytes of the good batches.
+    pub(crate) len: u64,
+    /// Largest timestamp in them.
+    pub(crate) newest: Timestamp,
+    /// Why it stopped before the end of the file.
+    pub(crate) flaw: Option<Flaw>,
+}
+
+/// Walks a segment from its start to the first flaw. Batches that end at or below `trusted` were
+/// made durable by a sync: only their headers are looked at.
+pub(crate) fn scan<F: DiskFile>(
+    file: &F,
+    name: SegmentName,
+    interval: u32,
+    trusted: Offset,
+) -> io::Result<Scan> {
+    let mut window = Window::new(file, file.len()?);
+    let mut scan =
+        Scan { index: Index::default(), end: name.base, len: 0, newest: BEFORE_ALL, flaw: None };
+    while let Some(header) = window.header(name, scan.len, Some(scan.end))? {
+        let position = scan.len;
+        let checked = match header {
+            Ok(header) if header.end_offset() <= trusted => Ok(header),
+            Ok(header) => Batch::verify(window.get(position, header.total_len())?)
+                .map(|_| header)
+                .map_err(|error| Flaw { position, kind: FlawKind::Batch(error) }),
+            Err(flaw) => Err(flaw),
+        };
+        match checked {
+            Ok(header) => scan.advance(name, interval, &header),
+            Err(flaw) => {
+                scan.flaw = Some(flaw);
+                break;
+            }
+        }
+    }
+    Ok(scan)
+}
+
+impl Scan {
+    fn advance(&mut self, name: SegmentName, interval: u32, header: &BatchHeader) {
+        if let Some(entry) = index_entry(name, header.base_offset, self.len, self.newest) {
+            self.index.note(interval, entry);
+        }
+        self.end = header.end_offset();
+        self.len = self.len.saturating_add(header.total_len() as u64);
+        self.newest = self.newest.max(header.max_timestamp);
+    }
+}
+
+/// The entry for a batch; `None` where it lies further in than a writer of segments goes.
+pub(crate) fn index_entry(
+    name: SegmentName,
+    base_offset: Offset,
+    position: u64,
+    newest_before: Timestamp,
+) -> Option<IndexEntry> {
+    Some(IndexEntry {
+        relative_offset: u32::try_from(base_offset.distance_from(name.base)).ok()?,
+        position: u32::try_from(position).ok()?,
+        newest_before,
+    })
+}

@@ -1,0 +1,147 @@
+//! One file of a log, as its writer and its readers share it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use disk::{Disk, DiskFile};
+
+use crate::error::{Action, StorageFault};
+use crate::index::{self, FOOTER_LEN, Index, IndexEntry, Seal};
+use crate::name::SegmentName;
+use crate::scan::scan;
+
+/// One file of a log and its index. Stays readable after its removal for those who hold it.
+#[derive(Debug)]
+pub(crate) struct Segment<D: Disk> {
+    name: SegmentName,
+    path: PathBuf,
+    file: D::File,
+    disk: D,
+    index: RwLock<SegmentIndex>,
+}
+
+#[derive(Debug)]
+enum SegmentIndex {
+    /// In memory.
+    Held(Index),
+    /// In its own file; read when first asked.
+    Stored,
+}
+
+impl<D: Disk> Segment<D> {
+    pub(crate) fn create(disk: &D, folder: &Path, name: SegmentName) -> Result<Self, StorageFault> {
+        let path = folder.join(name.log_file());
+        let file = disk.create_new(&path).map_err(Action::Create.failed(&path))?;
+        let index = RwLock::new(SegmentIndex::Held(Index::default()));
+        Ok(Self { name, path, file, disk: disk.clone(), index })
+    }
+
+    pub(crate) fn open(disk: &D, folder: &Path, name: SegmentName) -> Result<Self, StorageFault> {
+        let path = folder.join(name.log_file());
+        let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
+        let index = RwLock::new(SegmentIndex::Stored);
+        Ok(Self { name, path, file, disk: disk.clone(), index })
+    }
+
+    pub(crate) fn name(&self) -> SegmentName {
+        self.name
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self) -> &D::File {
+        &self.file
+    }
+
+    pub(crate) fn index_path(&self) -> PathBuf {
+        self.path.with_file_name(self.name.index_file())
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), StorageFault> {
+        self.file.sync_data().map_err(Action::Sync.failed(&self.path))
+    }
+
+    /// Reads the footer of the stored index; `None` if there is no valid one.
+    pub(crate) fn read_seal(&self) -> Result<Option<Seal>, StorageFault> {
+        let path = self.index_path();
+        let read = |file: &D::File| {
+            let len = file.len()?;
+            let Some(footer_at) = len.checked_sub(FOOTER_LEN as u64) else { return Ok(None) };
+            let mut footer = [0; FOOTER_LEN];
+            file.read_exact_at(&mut footer, footer_at)?;
+            Ok(index::decode_footer(&footer, len))
+        };
+        match self.disk.open(&path).and_then(|file| read(&file)) {
+            Ok(seal) => Ok(seal),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Action::Read.failed(&path)(error)),
+        }
+    }
+
+    /// Takes an index into memory, in place of what there was.
+    pub(crate) fn hold_index(&self, index: Index) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = SegmentIndex::Held(index);
+    }
+
+    /// Leaves the index to its file.
+    pub(crate) fn release_index(&self) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = SegmentIndex::Stored;
+    }
+
+    /// Notes a batch that was appended.
+    pub(crate) fn note(&self, interval: u32, entry: IndexEntry) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut *index {
+            SegmentIndex::Held(index) => index.note(interval, entry),
+            // Appends go to segments whose index is in memory; a lost entry would only cost time.
+            SegmentIndex::Stored => {}
+        }
+    }
+
+    /// Asks the index, reading or rebuilding it if it is not in memory.
+    pub(crate) fn with_index<T>(&self, ask: impl Fn(&Index) -> T) -> Result<T, StorageFault> {
+        if let SegmentIndex::Held(index) =
+            &*self.index.read().unwrap_or_else(PoisonError::into_inner)
+        {
+            return Ok(ask(index));
+        }
+        let index = self.load_index()?;
+        let answer = ask(&index);
+        self.hold_index(index);
+        Ok(answer)
+    }
+
+    fn load_index(&self) -> Result<Index, StorageFault> {
+        let path = self.index_path();
+        let stored = match self.disk.open(&path).and_then(|file| read_all(&file)) {
+            Ok(bytes) => index::decode(&bytes).map(|(index, _)| index),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Action::Read.failed(&path)(error)),
+        };
+        match stored {
+            Some(index) => Ok(index),
+            None => self.rebuild_index(),
+        }
+    }
+
+    /// Derives the index from the headers of the segment.
+    fn rebuild_index(&self) -> Result<Index, StorageFault> {
+        scan(&self.file, self.name, REBUILD_INTERVAL, types::Offset::MAX)
+            .map(|scan| scan.index)
+            .map_err(Action::Read.failed(&self.path))
+    }
+}
+
+/// Distance of entries in an index that was lost; what the log was configured with is not known
+/// here, and any distance answers rightly.
+const REBUILD_INTERVAL: u32 = 4096;
+
+fn read_all<F: DiskFile>(file: &F) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}

@@ -1,0 +1,135 @@
+//! What readers see of a log: a picture that the writer replaces as a whole.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use disk::{Disk, DiskFile};
+use types::{LeaderEpoch, Offset, Timestamp};
+
+use crate::error::{Action, ReadError, StorageFault};
+use crate::segment::Segment;
+
+/// A segment as far as it is part of the log.
+#[derive(Debug)]
+pub(crate) struct Piece<D: Disk> {
+    pub(crate) segment: Arc<Segment<D>>,
+    /// Behind the last offset.
+    pub(crate) end: Offset,
+    /// Bytes that hold batches.
+    pub(crate) len: u64,
+    /// Largest timestamp.
+    pub(crate) newest: Timestamp,
+}
+
+impl<D: Disk> Clone for Piece<D> {
+    fn clone(&self) -> Self {
+        Self { segment: Arc::clone(&self.segment), ..*self }
+    }
+}
+
+impl<D: Disk> Piece<D> {
+    pub(crate) fn base(&self) -> Offset {
+        self.segment.name().base
+    }
+
+    pub(crate) fn epoch(&self) -> LeaderEpoch {
+        self.segment.name().epoch
+    }
+
+    /// Up to `wanted` bytes from `position` on, fewer only at the end of the piece.
+    pub(crate) fn read(&self, position: u64, wanted: usize) -> Result<Vec<u8>, ReadError> {
+        let left = usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; wanted.min(left)];
+        self.segment
+            .file()
+            .read_exact_at(&mut buffer, position)
+            .map_err(|error| self.unreadable(error))?;
+        Ok(buffer)
+    }
+
+    pub(crate) fn unreadable(&self, error: std::io::Error) -> ReadError {
+        let source: StorageFault = Action::Read.failed(self.segment.path())(error);
+        ReadError::Storage { source }
+    }
+}
+
+/// One epoch of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochStart {
+    /// The epoch.
+    pub epoch: LeaderEpoch,
+    /// Its first offset that the log knows of.
+    pub start: Offset,
+}
+
+/// A picture of a log.
+#[derive(Debug)]
+pub(crate) struct View<D: Disk> {
+    pub(crate) log_start: Offset,
+    pub(crate) end: Offset,
+    pub(crate) durable_end: Offset,
+    /// Epoch of the last record below the first piece.
+    pub(crate) start_epoch: Option<LeaderEpoch>,
+    /// How often the log was cut short. Bytes read while this grew mean nothing.
+    pub(crate) cuts: u64,
+    /// All pieces but the last, oldest first.
+    pub(crate) earlier: Arc<[Piece<D>]>,
+    pub(crate) last: Option<Piece<D>>,
+}
+
+impl<D: Disk> View<D> {
+    pub(crate) fn pieces(&self) -> impl DoubleEndedIterator<Item = &Piece<D>> {
+        self.earlier.iter().chain(&self.last)
+    }
+
+    /// The piece that holds `offset`, or would if it had been written.
+    pub(crate) fn piece_of(&self, offset: Offset) -> Option<&Piece<D>> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.base() <= offset) {
+            return Some(last);
+        }
+        let behind = self.earlier.partition_point(|piece| piece.base() <= offset);
+        self.earlier.get(behind.checked_sub(1)?)
+    }
+
+    pub(crate) fn last_epoch(&self) -> Option<LeaderEpoch> {
+        self.last.as_ref().map(Piece::epoch).or(self.start_epoch)
+    }
+
+    /// The epochs of the log, oldest first, each once.
+    pub(crate) fn epochs(&self) -> Vec<EpochStart> {
+        let first_base = self.pieces().next().map_or(self.log_start, Piece::base);
+        let first = self.start_epoch.map(|epoch| EpochStart { epoch, start: first_base });
+        let mut epochs: Vec<EpochStart> = first.into_iter().collect();
+        for piece in self.pieces() {
+            if epochs.last().is_none_or(|last| last.epoch < piece.epoch()) {
+                epochs.push(EpochStart { epoch: piece.epoch(), start: piece.base() });
+            }
+        }
+        epochs
+    }
+
+    /// Where the newest epoch that is not newer than `epoch` ends (exclusive).
+    pub(crate) fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<Offset> {
+        let known = self.start_epoch.is_some_and(|start| start <= epoch)
+            || self.pieces().any(|piece| piece.epoch() <= epoch);
+        let newer = self.pieces().find(|piece| epoch < piece.epoch());
+        known.then(|| newer.map_or(self.end, Piece::base))
+    }
+}
+
+/// Where the writer puts its latest picture.
+#[derive(Debug)]
+pub(crate) struct Published<D: Disk>(RwLock<Arc<View<D>>>);
+
+impl<D: Disk> Published<D> {
+    pub(crate) fn new(view: View<D>) -> Self {
+        Self(RwLock::new(Arc::new(view)))
+    }
+
+    pub(crate) fn load(&self) -> Arc<View<D>> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn store(&self, view: View<D>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    }
+}
