@@ -1,1 +1,35 @@
-//! Stores partitions and serves them.
+//! Stores partitions and serves them over gRPC.
+//!
+//! The path of a produce: `rpc` decodes it, `producing` verifies its batches and finds the
+//! partition, the `partition`'s task asks its [`replication::Leader`] what to do, and hands the
+//! append to the `directory`'s writer thread. The answer comes back the same way once the leader
+//! says that the acks are there. A fetch (`fetching`) involves none of these tasks: it reads the
+//! log up to the published high watermark, and waits for that to move.
+//!
+//! What the broker leads is the metadata's decision alone: `session` keeps it registered and
+//! holds the lease, `metadata` follows the coordinator and makes logs and leaderships to match.
+
+mod app;
+mod channels;
+mod config;
+mod coordinator;
+mod directory;
+mod fetching;
+mod home;
+mod identity;
+mod lease;
+mod listing;
+mod metadata;
+mod partition;
+mod partitions;
+mod producing;
+mod rpc;
+mod server;
+mod session;
+mod topics;
+
+pub use app::{App, BuildError, RunError};
+pub use config::{Config, ConfigError, Limits};
+pub use coordinator::CoordinatorError;
+pub use home::ForeignCluster;
+pub use session::SessionError;

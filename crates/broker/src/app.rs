@@ -1,0 +1,280 @@
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{Endpoint, Incarnation, Registration};
+use commit_log::{Directory, DirectoryConfig, DirectoryError, LogKey};
+use daemon::clock::Clock;
+use disk::RealDisk;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::transport::server::TcpIncoming;
+use tracing::{info, warn};
+use types::{BrokerId, DirectoryId};
+
+use crate::config::{Config, ConfigError};
+use crate::coordinator::Coordinators;
+use crate::directory::{DirectoryQueue, Log, Writer, WriterGone};
+use crate::home::Home;
+use crate::identity::random_id;
+use crate::lease::{Lease, LeaseView};
+use crate::metadata::{Follower, Surroundings, watch_metadata};
+use crate::partitions::{Partitions, View};
+use crate::server::{Drain, Server};
+use crate::session::{Session, SessionError};
+
+/// How long requests that are under way may take to finish when the broker stops.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often the writer looks after its segments.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why a broker could not be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The configuration cannot be read.
+    #[error(transparent)]
+    Load(#[from] daemon::config::ConfigError),
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The port is taken, or the address is not this host's.
+    #[error("cannot listen on {listen}: {source}; choose another address with `listen`")]
+    Bind {
+        /// Where.
+        listen: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The system has no random numbers to give.
+    #[error("no random bytes: {0}")]
+    Random(#[source] io::Error),
+    /// Recovery of the data directory died.
+    #[error("recovery of the data directory died: {0}")]
+    Recovery(#[source] JoinError),
+}
+
+/// Why a broker ended early.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// It cannot be part of the cluster.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The server failed.
+    #[error("the server failed: {0}")]
+    Server(#[from] tonic::transport::Error),
+    /// There is no thread for the writer.
+    #[error("the writer of the data directory could not be started: {0}")]
+    Writer(#[source] io::Error),
+    /// The writer died.
+    #[error("the writer of the data directory died; its last words are in the log")]
+    WriterDied,
+    /// A task died.
+    #[error("a task of the broker died: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// A broker that holds its port and its data directory, and can run.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    address: SocketAddr,
+    incoming: TcpIncoming,
+    registration: Registration,
+    directory: Directory<RealDisk>,
+    clock: Clock,
+}
+
+impl Config {
+    /// Takes the port and the data directory, and recovers what lies there.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] says what to change.
+    pub async fn build(self) -> Result<App, BuildError> {
+        self.validate()?;
+        let listen = self.listen;
+        let bind_error = |source| BuildError::Bind { listen, source };
+        let incoming = wire::transport::bind(listen).map_err(bind_error)?;
+        let address = incoming.local_addr().map_err(bind_error)?;
+        let (host, port) = self.advertised(address)?;
+        let clock = Clock::new();
+        let directory = open(self.data_dir.clone(), clock).await?;
+        let registration = Registration {
+            broker: BrokerId::new(self.broker_id),
+            endpoint: Endpoint { host, port },
+            rack: self.rack.clone(),
+            incarnation: Incarnation::from_bytes(random_id().map_err(BuildError::Random)?),
+            directory: directory.id(),
+        };
+        Ok(App { config: self, address, incoming, registration, directory, clock })
+    }
+}
+
+async fn open(path: PathBuf, clock: Clock) -> Result<Directory<RealDisk>, BuildError> {
+    let fresh_id = DirectoryId::from_bytes(random_id().map_err(BuildError::Random)?);
+    let recovery = move || {
+        let config = DirectoryConfig::default();
+        Ok(Directory::open(RealDisk, &path, config, fresh_id, clock.now())?)
+    };
+    tokio::task::spawn_blocking(recovery).await.map_err(BuildError::Recovery)?
+}
+
+impl daemon::Service for App {
+    type Error = RunError;
+
+    async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        Self::run(self, shutdown).await
+    }
+}
+
+impl App {
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then drains: no new connections, requests under way finish, the
+    /// coordinator is told, the log is synced and the directory's lock released.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: the broker could not go on.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let found = logs(&self.directory);
+        let limits = &self.config.limits;
+        let (directory, writer) =
+            Writer::start(self.directory, self.clock, limits.directory_queue, limits.group_commit)
+                .map_err(RunError::Writer)?;
+        info!(broker = %self.registration.broker, address = %self.address, "broker started");
+        let running = Running::start(&self.config, self.registration, self.clock, directory, found);
+        let served = running.serve(self.incoming, shutdown).await;
+        // Every queue is dropped by now: the writer finishes what it has and ends.
+        let joined = tokio::task::spawn_blocking(|| writer.join()).await?;
+        served?;
+        joined.map_err(|WriterGone| RunError::WriterDied)
+    }
+}
+
+fn logs(directory: &Directory<RealDisk>) -> Vec<(LogKey, Log)> {
+    directory.logs().filter_map(|key| Some((key, directory.reader(key)?))).collect()
+}
+
+/// The tasks of a broker, and what ends them.
+struct Running {
+    server: Server,
+    session: AbortOnDropHandle<Result<(), SessionError>>,
+    metadata: AbortOnDropHandle<()>,
+    upkeep: AbortOnDropHandle<()>,
+    /// Begins first: requests end.
+    drain: Drain,
+    /// Cancelled once requests have ended: leaderships end, the coordinator is told.
+    leaving: CancellationToken,
+}
+
+impl Running {
+    fn start(
+        config: &Config,
+        registration: Registration,
+        clock: Clock,
+        directory: DirectoryQueue,
+        found: Vec<(LogKey, Log)>,
+    ) -> Self {
+        let drain = Drain::default();
+        let leaving = CancellationToken::new();
+        let coordinators = Arc::new(Coordinators::new(config.coordinators.clone()));
+        let (lease, lease_seen) = watch::channel(Lease::default());
+        let (view, view_seen) = watch::channel(Arc::new(View::default()));
+        let lease_view = LeaseView::new(lease_seen, clock);
+        let own_id = registration.broker;
+        let partitions = Partitions::new(own_id, view_seen.clone(), lease_view.clone());
+        let session = Session {
+            coordinators: Arc::clone(&coordinators),
+            registration,
+            home: Home::new(config.data_dir.clone()),
+            lease,
+            view: view_seen,
+            clock,
+        };
+        let surroundings = Surroundings {
+            own_id,
+            directory: directory.clone(),
+            lease: lease_view.clone(),
+            clock,
+            partition_queue: config.limits.partition_queue,
+        };
+        let follower = Follower::new(surroundings, found, view);
+        let server = Server::new(
+            config,
+            partitions,
+            Arc::clone(&coordinators),
+            lease_view,
+            clock,
+            drain.clone(),
+        );
+        let metadata = watch_metadata(follower, coordinators, leaving.clone());
+        Self {
+            server,
+            session: AbortOnDropHandle::new(tokio::spawn(session.run(leaving.clone()))),
+            metadata: AbortOnDropHandle::new(tokio::spawn(metadata)),
+            upkeep: AbortOnDropHandle::new(tokio::spawn(look_after(directory, leaving.clone()))),
+            drain,
+            leaving,
+        }
+    }
+
+    async fn serve(
+        mut self,
+        incoming: TcpIncoming,
+        shutdown: CancellationToken,
+    ) -> Result<(), RunError> {
+        let Drain { draining, tasks } = self.drain;
+        let mut serving = Box::pin(self.server.run(incoming));
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            ended = &mut serving => ended.map_err(RunError::from),
+            session = &mut self.session => match session {
+                Ok(ended) => ended.map_err(RunError::from),
+                Err(died) => Err(died.into()),
+            },
+        };
+        draining.cancel();
+        tasks.close();
+        let drained = async {
+            if ended.is_ok() {
+                serving.await?;
+            }
+            tasks.wait().await;
+            Ok::<(), tonic::transport::Error>(())
+        };
+        match timeout(DRAIN, drained).await {
+            Ok(drained) => drained?,
+            Err(_elapsed) => warn!("requests were cut off: they did not finish in time"),
+        }
+        self.leaving.cancel();
+        if ended.is_ok() {
+            self.session.await??;
+        }
+        self.metadata.await?;
+        self.upkeep.await?;
+        ended
+    }
+}
+
+/// Reminds the writer of what no request reminds it of.
+async fn look_after(directory: DirectoryQueue, leaving: CancellationToken) {
+    let mut due = interval(UPKEEP_INTERVAL);
+    while leaving.run_until_cancelled(due.tick()).await.is_some() {
+        if directory.upkeep().await.is_err() {
+            return;
+        }
+    }
+}

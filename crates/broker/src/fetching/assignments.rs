@@ -1,0 +1,167 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use types::{Offset, TopicPartition};
+
+use super::Asked;
+
+/// The partitions that one stream reads, each either ready to be read or parked until more is
+/// committed; those that are ready take turns.
+#[derive(Debug, Default)]
+pub(crate) struct Assignments {
+    positions: BTreeMap<TopicPartition, Position>,
+    /// May name what has gone or was parked since; see [`Position::state`].
+    turns: VecDeque<(TopicPartition, Generation)>,
+    last: Generation,
+}
+
+/// Tells one assignment of a partition from another: after a seek, a wake-up that was meant for
+/// the old position is void.
+type Generation = u64;
+
+#[derive(Debug)]
+struct Position {
+    asked: Asked,
+    generation: Generation,
+}
+
+/// A partition that waits for records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parked {
+    partition: TopicPartition,
+    generation: Generation,
+}
+
+impl Assignments {
+    /// Reads a partition from now on, or seeks if it is read already.
+    pub(crate) fn assign(&mut self, asked: Asked) {
+        self.last += 1;
+        let generation = self.last;
+        self.turns.push_back((asked.partition.clone(), generation));
+        self.positions.insert(asked.partition.clone(), Position { asked, generation });
+        self.turns.retain(|(partition, generation)| {
+            self.positions.get(partition).is_some_and(|held| held.generation == *generation)
+        });
+    }
+
+    /// Stops reading a partition.
+    pub(crate) fn unassign(&mut self, partition: &TopicPartition) {
+        self.positions.remove(partition);
+        self.turns.retain(|(waiting, _)| waiting != partition);
+    }
+
+    /// How many partitions are read.
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Whether any partition is ready.
+    pub(crate) fn has_turn(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// Takes the partition whose turn it is. Put it back by [`advance`](Self::advance) or
+    /// [`park`](Self::park), or [`unassign`](Self::unassign) it.
+    pub(crate) fn take_turn(&mut self) -> Option<Asked> {
+        let (partition, _) = self.turns.pop_front()?;
+        self.positions.get(&partition).map(|position| position.asked.clone())
+    }
+
+    /// The partition was read up to `next`: it is ready again, behind the others.
+    pub(crate) fn advance(&mut self, partition: &TopicPartition, next: Offset) {
+        if let Some(position) = self.positions.get_mut(partition) {
+            position.asked.offset = next;
+            self.turns.push_back((partition.clone(), position.generation));
+        }
+    }
+
+    /// The partition has nothing to read; [`wake`](Self::wake) it when it has.
+    pub(crate) fn park(&self, partition: &TopicPartition) -> Option<Parked> {
+        let generation = self.positions.get(partition)?.generation;
+        Some(Parked { partition: partition.clone(), generation })
+    }
+
+    /// There may be more to read, unless it was assigned anew or not at all since.
+    pub(crate) fn wake(&mut self, parked: Parked) {
+        let Parked { partition, generation } = parked;
+        if self.positions.get(&partition).is_some_and(|held| held.generation == generation) {
+            self.turns.push_back((partition, generation));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{PartitionId, TopicName};
+
+    use super::*;
+
+    fn partition(number: u32) -> TopicPartition {
+        TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(number))
+    }
+
+    fn at(number: u32, offset: u64) -> Asked {
+        Asked {
+            partition: partition(number),
+            offset: Offset::new(offset),
+            max_bytes: 100,
+            current_epoch: None,
+        }
+    }
+
+    fn assigned(asked: impl IntoIterator<Item = Asked>) -> Assignments {
+        let mut assignments = Assignments::default();
+        for asked in asked {
+            assignments.assign(asked);
+        }
+        assignments
+    }
+
+    #[test]
+    fn partitions_take_turns() {
+        let mut assignments = assigned([at(0, 0), at(1, 0)]);
+        assert_eq!(assignments.take_turn(), Some(at(0, 0)));
+        assignments.advance(&partition(0), Offset::new(5));
+        assert_eq!(assignments.take_turn(), Some(at(1, 0)));
+        assignments.advance(&partition(1), Offset::new(7));
+        assert_eq!(assignments.take_turn(), Some(at(0, 5)));
+    }
+
+    #[test]
+    fn a_parked_partition_waits_until_it_is_woken() {
+        let mut assignments = assigned([at(0, 3)]);
+        assignments.take_turn();
+        let parked = assignments.park(&partition(0)).unwrap();
+        assert!(!assignments.has_turn());
+        assignments.wake(parked);
+        assert_eq!(assignments.take_turn(), Some(at(0, 3)));
+    }
+
+    #[test]
+    fn a_seek_takes_effect_once_and_voids_the_wake_up_of_the_old_position() {
+        let mut assignments = assigned([at(0, 3)]);
+        assignments.take_turn();
+        let parked = assignments.park(&partition(0)).unwrap();
+        assignments.assign(at(0, 9));
+        assignments.wake(parked);
+        assert_eq!(assignments.take_turn(), Some(at(0, 9)));
+        assert!(!assignments.has_turn());
+    }
+
+    #[test]
+    fn a_seek_before_its_turn_replaces_the_turn() {
+        let mut assignments = assigned([at(0, 3), at(0, 9)]);
+        assert_eq!(assignments.take_turn(), Some(at(0, 9)));
+        assert_eq!(assignments.take_turn(), None);
+    }
+
+    #[test]
+    fn what_is_unassigned_is_read_no_more() {
+        let mut assignments = assigned([at(0, 0), at(1, 0)]);
+        let parked = assignments.park(&partition(0)).unwrap();
+        assignments.unassign(&partition(0));
+        assignments.wake(parked);
+        assert_eq!(assignments.take_turn(), Some(at(1, 0)));
+        assert_eq!(assignments.take_turn(), None);
+        assert_eq!(assignments.len(), 1);
+    }
+}

@@ -1,0 +1,230 @@
+//! Carries out what the metadata says: makes and removes logs, begins and ends leaderships, and
+//! then lets requests see the new view.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cluster::MetadataImage;
+use commit_log::{LogConfig, LogKey};
+use daemon::clock::Clock;
+use replication::Membership;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info};
+use types::{BrokerId, LeaderEpoch};
+
+use crate::directory::{DirectoryQueue, Log, LogChangeError};
+use crate::lease::LeaseView;
+use crate::partition::{Leadership, Partition, Task};
+use crate::partitions::View;
+
+mod duties;
+mod watching;
+
+use duties::{Duty, Lead, duties};
+pub(crate) use watching::watch_metadata;
+
+/// Owns what this broker holds and leads.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    own_id: BrokerId,
+    directory: DirectoryQueue,
+    lease: LeaseView,
+    clock: Clock,
+    partition_queue: usize,
+    held: BTreeMap<LogKey, Held>,
+    view: watch::Sender<Arc<View>>,
+}
+
+/// One log in the directory.
+#[derive(Debug)]
+struct Held {
+    log: Log,
+    /// As the writer was last told; `None` for a log that was found at the start.
+    config: Option<LogConfig>,
+    running: Option<Running>,
+}
+
+/// A leadership and its task.
+#[derive(Debug)]
+struct Running {
+    partition: Arc<Partition>,
+    lead: Lead,
+    membership: watch::Sender<Membership>,
+    stop: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+/// What a follower needs from the rest of the broker.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) own_id: BrokerId,
+    pub(crate) directory: DirectoryQueue,
+    pub(crate) lease: LeaseView,
+    pub(crate) clock: Clock,
+    pub(crate) partition_queue: usize,
+}
+
+impl Follower {
+    /// Begins with the logs that were found in the directory.
+    pub(crate) fn new(
+        surroundings: Surroundings,
+        found: impl IntoIterator<Item = (LogKey, Log)>,
+        view: watch::Sender<Arc<View>>,
+    ) -> Self {
+        let Surroundings { own_id, directory, lease, clock, partition_queue } = surroundings;
+        let held = |log| Held { log, config: None, running: None };
+        let held = found.into_iter().map(|(key, log)| (key, held(log))).collect();
+        Self { own_id, directory, lease, clock, partition_queue, held, view }
+    }
+
+    /// The metadata as it was last carried out.
+    pub(crate) fn image(&self) -> MetadataImage {
+        self.view.borrow().image.clone()
+    }
+
+    /// Does what `image` asks of this broker, then publishes it. What the disk refuses is logged,
+    /// left undone, and tried again with the next change.
+    pub(crate) async fn follow(&mut self, image: MetadataImage) {
+        let duties = duties(&image, self.own_id);
+        self.remove_all_but(&duties).await;
+        for (key, duty) in duties {
+            if let Err(failure) = self.fulfil(key, &duty).await {
+                error!(
+                    error = &failure as &dyn std::error::Error,
+                    topic = %duty.name.topic,
+                    partition = %duty.name.partition,
+                    "log could not be made or changed"
+                );
+            }
+        }
+        let led = self.held.values().filter_map(|held| held.running.as_ref());
+        let led = led
+            .map(|running| (running.partition.name().clone(), Arc::clone(&running.partition)))
+            .collect();
+        self.view.send_replace(Arc::new(View { image, led }));
+    }
+
+    /// Ends every leadership; all who wait are answered.
+    pub(crate) async fn resign(mut self) {
+        for held in self.held.values_mut() {
+            end(held.running.take()).await;
+        }
+    }
+
+    /// Removes the logs of topics that were deleted and of replicas that went elsewhere.
+    async fn remove_all_but(&mut self, duties: &BTreeMap<LogKey, Duty>) {
+        let gone = self.held.keys().filter(|key| !duties.contains_key(key)).copied();
+        for key in gone.collect::<Vec<_>>() {
+            if let Some(held) = self.held.get_mut(&key) {
+                end(held.running.take()).await;
+            }
+            match self.directory.delete_log(key).await {
+                Ok(()) => {
+                    info!(log = %key, "log deleted");
+                    self.held.remove(&key);
+                }
+                Err(failure) => {
+                    error!(error = &failure as &dyn std::error::Error, log = %key, "log was not deleted");
+                }
+            }
+        }
+    }
+
+    async fn fulfil(&mut self, key: LogKey, duty: &Duty) -> Result<(), LogChangeError> {
+        self.keep_log(key, &duty.config).await?;
+        let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
+        let going_on = held.running.as_ref().map(|running| running.lead.epoch);
+        if going_on != duty.lead.as_ref().map(|lead| lead.epoch) {
+            end(held.running.take()).await;
+        }
+        match (&duty.lead, &mut held.running) {
+            (Some(lead), Some(running)) => running.reconfigure(lead),
+            (Some(lead), running @ None) => {
+                let leadership = Leadership {
+                    broker: self.own_id,
+                    name: duty.name.clone(),
+                    key,
+                    epoch: lead.epoch,
+                    max_message_bytes: lead.max_message_bytes,
+                    queue: self.partition_queue,
+                };
+                let (membership, follow) = watch::channel(lead.membership.clone());
+                let (partition, task) = Task::new(
+                    leadership,
+                    follow,
+                    held.log.clone(),
+                    self.directory.clone(),
+                    self.lease.clone(),
+                    self.clock,
+                );
+                let stop = CancellationToken::new();
+                *running = Some(Running {
+                    partition: Arc::new(partition),
+                    lead: lead.clone(),
+                    membership,
+                    task: AbortOnDropHandle::new(tokio::spawn(task.run(stop.clone()))),
+                    stop,
+                });
+                log_beginning(duty, lead.epoch);
+            }
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    /// Makes the log, or has it kept as it is configured now.
+    async fn keep_log(&mut self, key: LogKey, config: &LogConfig) -> Result<(), LogChangeError> {
+        match self.held.get_mut(&key) {
+            Some(held) if held.config.as_ref() == Some(config) => {}
+            Some(held) => {
+                self.directory.configure(key, config.clone()).await?;
+                held.config = Some(config.clone());
+            }
+            None => {
+                let log = self.directory.create_log(key, config.clone()).await?;
+                let held = Held { log, config: Some(config.clone()), running: None };
+                self.held.insert(key, held);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Takes over what changed within the epoch.
+    fn reconfigure(&mut self, lead: &Lead) {
+        if self.lead.membership != lead.membership {
+            self.membership.send_replace(lead.membership.clone());
+        }
+        if self.lead.max_message_bytes != lead.max_message_bytes {
+            let changed = self.partition.with_max_message_bytes(lead.max_message_bytes);
+            self.partition = Arc::new(changed);
+        }
+        self.lead = lead.clone();
+    }
+}
+
+async fn end(running: Option<Running>) {
+    let Some(Running { partition, task, stop, .. }) = running else { return };
+    stop.cancel();
+    match task.await {
+        Ok(()) => info!(
+            topic = %partition.name().topic,
+            partition = %partition.name().partition,
+            epoch = %partition.epoch(),
+            "leadership ended"
+        ),
+        Err(failure) => error!(error = %failure, "partition task died"),
+    }
+}
+
+fn log_beginning(duty: &Duty, epoch: LeaderEpoch) {
+    info!(
+        topic = %duty.name.topic,
+        partition = %duty.name.partition,
+        epoch = %epoch,
+        "leadership began"
+    );
+}

@@ -1,0 +1,155 @@
+use std::collections::BTreeMap;
+
+use cluster::config::{self, TopicConfigs};
+use cluster::{MetadataImage, Partition, Topic};
+use commit_log::{Durability, LogConfig, LogKey};
+use replication::Membership;
+use types::{BrokerId, LeaderEpoch, TopicPartition};
+
+/// What the metadata asks of this broker for one partition that it holds a replica of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Duty {
+    /// As its users call it.
+    pub(super) name: TopicPartition,
+    /// How its log is to be kept.
+    pub(super) config: LogConfig,
+    /// If this broker leads it.
+    pub(super) lead: Option<Lead>,
+}
+
+/// How this broker is to lead a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lead {
+    /// In which epoch.
+    pub(super) epoch: LeaderEpoch,
+    /// With whom.
+    pub(super) membership: Membership,
+    /// The largest batch, in bytes.
+    pub(super) max_message_bytes: usize,
+}
+
+/// Everything that `image` asks of the broker `own_id`.
+pub(super) fn duties(image: &MetadataImage, own_id: BrokerId) -> BTreeMap<LogKey, Duty> {
+    let mut duties = BTreeMap::new();
+    for topic in image.topics() {
+        for (number, partition) in topic.numbered_partitions() {
+            if partition.replicas.contains(&own_id) {
+                let key = LogKey { topic_id: topic.id, partition: number };
+                let duty = Duty {
+                    name: TopicPartition::new(topic.name.clone(), number),
+                    config: log_config(&topic.configs),
+                    lead: lead(topic, partition, own_id),
+                };
+                duties.insert(key, duty);
+            }
+        }
+    }
+    duties
+}
+
+fn lead(topic: &Topic, partition: &Partition, own_id: BrokerId) -> Option<Lead> {
+    if partition.leader != Some(own_id) {
+        return None;
+    }
+    let durability = match topic.configs.durability() {
+        config::Durability::Fsync => replication::Durability::Fsync,
+        config::Durability::PageCache => replication::Durability::PageCache,
+    };
+    // More replicas than there are can never be in sync: the topic would take nothing at all.
+    let min_in_sync = topic.configs.min_insync_replicas().min(partition.replicas.len());
+    Some(Lead {
+        epoch: partition.leader_epoch,
+        membership: Membership::new(partition.isr.iter().copied(), min_in_sync, durability),
+        max_message_bytes: topic.configs.max_message_bytes(),
+    })
+}
+
+fn log_config(configs: &TopicConfigs) -> LogConfig {
+    LogConfig {
+        segment_bytes: configs.segment_bytes(),
+        segment_ms: configs.segment_ms(),
+        durability: match configs.durability() {
+            config::Durability::Fsync => Durability::Fsync,
+            config::Durability::PageCache => Durability::PageCache,
+        },
+        ..LogConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use types::{PartitionEpoch, PartitionId, Revision, TopicId, TopicName};
+
+    use super::*;
+
+    const OWN: BrokerId = BrokerId::new(1);
+    const OTHER: BrokerId = BrokerId::new(2);
+    const TOPIC: TopicId = TopicId::from_bytes([7; 16]);
+
+    fn partition(replicas: &[BrokerId], leader: Option<BrokerId>) -> Arc<Partition> {
+        Arc::new(Partition {
+            replicas: replicas.to_vec(),
+            isr: replicas.to_vec(),
+            leader,
+            leader_epoch: LeaderEpoch::new(5),
+            partition_epoch: PartitionEpoch::new(9),
+        })
+    }
+
+    fn image(partitions: Vec<Arc<Partition>>, configs: &[(&str, &str)]) -> MetadataImage {
+        let entries = configs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let topic = Topic {
+            id: TOPIC,
+            name: TopicName::new("t").unwrap(),
+            partitions,
+            configs: TopicConfigs::from_entries(entries),
+        };
+        MetadataImage::from_parts(Revision::new(3), None, [], [Arc::new(topic)]).unwrap()
+    }
+
+    fn duty(image: &MetadataImage, number: u32) -> Option<Duty> {
+        let key = LogKey { topic_id: TOPIC, partition: PartitionId::new(number) };
+        duties(image, OWN).remove(&key)
+    }
+
+    #[test]
+    fn a_broker_holds_its_replicas_and_leads_some_of_them() {
+        let led = partition(&[OWN], Some(OWN));
+        let followed = partition(&[OWN, OTHER], Some(OTHER));
+        let others = partition(&[OTHER], Some(OTHER));
+        let leaderless = partition(&[OWN], None);
+        let image = image(vec![led, followed, others, leaderless], &[]);
+
+        let leads = |number| duty(&image, number).map(|duty| duty.lead.is_some());
+        assert_eq!(leads(0), Some(true));
+        assert_eq!(leads(1), Some(false));
+        assert_eq!(leads(2), None);
+        assert_eq!(leads(3), Some(false));
+    }
+
+    #[test]
+    fn the_topics_configs_reach_the_log_and_the_leader() {
+        let configs = [
+            ("durability", "page-cache"),
+            ("segment.bytes", "4096"),
+            ("max.message.bytes", "1000"),
+        ];
+        let duty = duty(&image(vec![partition(&[OWN], Some(OWN))], &configs), 0).unwrap();
+        assert_eq!(duty.config.durability, Durability::PageCache);
+        assert_eq!(duty.config.segment_bytes, 4096);
+        let lead = duty.lead.unwrap();
+        assert_eq!(lead.max_message_bytes, 1000);
+        let membership = Membership::new([OWN], 1, replication::Durability::PageCache);
+        assert_eq!(lead.membership, membership);
+    }
+
+    #[test]
+    fn min_insync_replicas_never_asks_for_more_replicas_than_there_are() {
+        let configs = [("min.insync.replicas", "2")];
+        let duty = duty(&image(vec![partition(&[OWN], Some(OWN))], &configs), 0).unwrap();
+        let alone = Membership::new([OWN], 1, replication::Durability::Fsync);
+        assert_eq!(duty.lead.unwrap().membership, alone);
+    }
+}

@@ -1,0 +1,157 @@
+//! One partition that this broker leads: a handle for requests, and the task that owns its
+//! [`Leader`](replication::Leader).
+
+use std::time::Duration;
+
+use commit_log::AppendError;
+use record::Batch;
+use replication::{Acknowledged, Acks, ProduceError};
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
+
+use crate::directory::Log;
+use crate::lease::LeaseView;
+
+mod task;
+
+pub(crate) use task::{Leadership, Task};
+
+/// What a producer hears.
+pub(crate) type Outcome = Result<Acknowledged, ProduceError<AppendError>>;
+
+/// Batches for one partition: verified, and counted against the broker's memory.
+#[derive(Debug)]
+pub(crate) struct Produce {
+    /// To be appended in this order, in one piece.
+    pub(crate) batches: Vec<Batch>,
+    /// When to answer.
+    pub(crate) acks: Acks,
+    /// The latest moment to answer, on the broker's monotonic clock.
+    pub(crate) deadline: Duration,
+    /// Held until the batches are written.
+    pub(crate) memory: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+struct Request {
+    produce: Produce,
+    reply: oneshot::Sender<Outcome>,
+}
+
+/// Why a partition did not append.
+#[derive(Debug, Error)]
+pub(crate) enum PartitionError {
+    /// Its queue is full.
+    #[error("{partition} has as many produces waiting as it may; back off and retry")]
+    Busy {
+        /// Whose queue.
+        partition: TopicPartition,
+    },
+    /// It was refused, or its outcome is not known.
+    #[error(transparent)]
+    Produce(#[from] ProduceError<AppendError>),
+}
+
+impl Coded for PartitionError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Busy { .. } => Reason::Busy,
+            Self::Produce(error) => error.reason(),
+        }
+    }
+}
+
+/// A partition that this broker leads, in one leader epoch, as requests see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Partition {
+    name: TopicPartition,
+    epoch: LeaderEpoch,
+    max_message_bytes: usize,
+    requests: mpsc::Sender<Request>,
+    committed: watch::Receiver<Offset>,
+    log: Log,
+    lease: LeaseView,
+}
+
+impl Partition {
+    /// Which one.
+    pub(crate) const fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    /// The epoch led.
+    pub(crate) const fn epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// The largest batch, in bytes.
+    pub(crate) const fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
+    }
+
+    /// The same partition with another limit.
+    pub(crate) fn with_max_message_bytes(&self, max_message_bytes: usize) -> Self {
+        Self { max_message_bytes, ..self.clone() }
+    }
+
+    /// Its log; consumers may read up to [`committed`](Self::committed) only.
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The high watermark, and word of its advances; closed when the leadership ends.
+    pub(crate) fn committed(&self) -> watch::Receiver<Offset> {
+        self.committed.clone()
+    }
+
+    /// Queues a produce, or refuses it if the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`PartitionError::Busy`], or the leadership has ended.
+    pub(crate) fn offer(&self, produce: Produce) -> Result<Answer, PartitionError> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.try_send(Request { produce, reply }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => {
+                PartitionError::Busy { partition: self.name.clone() }
+            }
+            mpsc::error::TrySendError::Closed(_) => ProduceError::NoLongerLeader.into(),
+        })?;
+        Ok(Answer { outcome, lease: self.lease.clone() })
+    }
+
+    /// Queues a produce, waiting while the queue is full. Calls that one caller makes one after
+    /// the other are appended in that order.
+    ///
+    /// # Errors
+    ///
+    /// The leadership has ended.
+    pub(crate) async fn submit(&self, produce: Produce) -> Result<Answer, PartitionError> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.requests.send(Request { produce, reply }).await;
+        sent.map_err(|_closed| ProduceError::NoLongerLeader)?;
+        Ok(Answer { outcome, lease: self.lease.clone() })
+    }
+}
+
+/// The answer to one produce, to come.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    outcome: oneshot::Receiver<Outcome>,
+    lease: LeaseView,
+}
+
+impl Answer {
+    /// Waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The produce was refused, or its outcome is not known.
+    pub(crate) async fn wait(self) -> Result<Acknowledged, PartitionError> {
+        // The task drops a reply unanswered only when it ends.
+        let outcome = self.outcome.await.unwrap_or(Err(ProduceError::NoLongerLeader))?;
+        // Without the lease another broker may lead already, and not hold what was appended.
+        if self.lease.holds() { Ok(outcome) } else { Err(ProduceError::NoLongerLeader.into()) }
+    }
+}

@@ -1,0 +1,98 @@
+use std::pin::Pin;
+
+use futures::Stream;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming};
+use wire::v1::broker::broker_service_server::BrokerService;
+use wire::v1::broker::{
+    DescribeClusterRequest, DescribeClusterResponse, DescribeTopicsRequest, DescribeTopicsResponse,
+    FetchRequest, FetchResponse, FetchStreamRequest, FetchStreamResponse, ListOffsetsRequest,
+    ListOffsetsResponse, ProduceRequest, ProduceResponse, ProduceStreamRequest,
+    ProduceStreamResponse,
+};
+
+use super::fetch_stream::FetchStreams;
+use super::produce_stream::ProduceStreams;
+use super::{Forwarder, describe, fetch, offsets, produce};
+use crate::fetching::Fetching;
+use crate::listing::Listing;
+use crate::producing::Producing;
+use crate::topics::Topics;
+
+/// `BrokerService`: one file for each call.
+#[derive(Debug)]
+pub(crate) struct Data {
+    pub(crate) producing: Producing,
+    pub(crate) fetching: Fetching,
+    pub(crate) listing: Listing,
+    pub(crate) topics: Topics,
+    pub(crate) cluster: describe::Cluster,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) produce_streams: ProduceStreams,
+    pub(crate) fetch_streams: FetchStreams,
+    pub(crate) fetch_limits: fetch::Limits,
+    /// The tasks of the streams: drained at shutdown.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// What a streaming call answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl BrokerService for Data {
+    async fn produce(
+        &self,
+        request: Request<ProduceRequest>,
+    ) -> Result<Response<ProduceResponse>, Status> {
+        produce::produce(self, request).await
+    }
+
+    type ProduceStreamStream = Answers<ProduceStreamResponse>;
+
+    async fn produce_stream(
+        &self,
+        request: Request<Streaming<ProduceStreamRequest>>,
+    ) -> Result<Response<Self::ProduceStreamStream>, Status> {
+        let answers = self.produce_streams.open(request.into_inner(), &self.tasks);
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn fetch(
+        &self,
+        request: Request<FetchRequest>,
+    ) -> Result<Response<FetchResponse>, Status> {
+        fetch::fetch(self, request).await
+    }
+
+    type FetchStreamStream = Answers<FetchStreamResponse>;
+
+    async fn fetch_stream(
+        &self,
+        request: Request<Streaming<FetchStreamRequest>>,
+    ) -> Result<Response<Self::FetchStreamStream>, Status> {
+        let answers = self.fetch_streams.open(request.into_inner(), &self.tasks);
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn list_offsets(
+        &self,
+        request: Request<ListOffsetsRequest>,
+    ) -> Result<Response<ListOffsetsResponse>, Status> {
+        offsets::list_offsets(self, request).await
+    }
+
+    async fn describe_cluster(
+        &self,
+        _request: Request<DescribeClusterRequest>,
+    ) -> Result<Response<DescribeClusterResponse>, Status> {
+        Ok(Response::new(self.cluster.describe()))
+    }
+
+    async fn describe_topics(
+        &self,
+        request: Request<DescribeTopicsRequest>,
+    ) -> Result<Response<DescribeTopicsResponse>, Status> {
+        let described = self.cluster.describe_topics(&self.topics, request.into_inner()).await;
+        Ok(Response::new(described))
+    }
+}

@@ -1,0 +1,88 @@
+use std::sync::Arc;
+
+use cluster::Topic;
+use types::{Coded, TopicName};
+use wire::convert::{broker_to_proto, error_to_proto, topic_to_proto};
+use wire::v1::broker::{
+    DescribeClusterResponse, DescribeTopicsRequest, DescribeTopicsResponse, DescribedTopic,
+};
+use wire::v1::types::Broker;
+
+use crate::coordinator::Coordinators;
+use crate::partitions::{Partitions, View};
+use crate::topics::Topics;
+
+/// Tells clients what they need to find their way.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    partitions: Partitions,
+    coordinators: Arc<Coordinators>,
+}
+
+impl Cluster {
+    pub(crate) const fn new(partitions: Partitions, coordinators: Arc<Coordinators>) -> Self {
+        Self { partitions, coordinators }
+    }
+
+    pub(super) fn describe(&self) -> DescribeClusterResponse {
+        let view = self.partitions.view();
+        DescribeClusterResponse {
+            cluster_id: view.image.cluster_id().map(ToString::to_string).unwrap_or_default(),
+            brokers: brokers(&view),
+            coordinator: self.coordinators.target(),
+            metadata_revision: view.image.revision().get(),
+        }
+    }
+
+    pub(super) async fn describe_topics(
+        &self,
+        topics: &Topics,
+        request: DescribeTopicsRequest,
+    ) -> DescribeTopicsResponse {
+        let described = if request.topics.is_empty() {
+            self.partitions.view().image.topics().map(|topic| described(topic)).collect()
+        } else {
+            let mut described = Vec::with_capacity(request.topics.len());
+            for name in request.topics {
+                described.push(self.describe_topic(topics, name, request.create_missing).await);
+            }
+            described
+        };
+        DescribeTopicsResponse { topics: described, brokers: brokers(&self.partitions.view()) }
+    }
+
+    async fn describe_topic(
+        &self,
+        topics: &Topics,
+        name: String,
+        create_missing: bool,
+    ) -> DescribedTopic {
+        let valid = match TopicName::new(&name) {
+            Ok(valid) => valid,
+            Err(error) => return refused(name, &error),
+        };
+        if create_missing {
+            match topics.find_or_create(&valid).await {
+                Ok(topic) => described(&topic),
+                Err(error) => refused(name, &error),
+            }
+        } else {
+            match self.partitions.topic(&valid) {
+                Ok(topic) => described(&topic),
+                Err(error) => refused(name, &error),
+            }
+        }
+    }
+}
+
+fn described(topic: &Topic) -> DescribedTopic {
+    DescribedTopic { name: topic.name.to_string(), error: None, topic: Some(topic_to_proto(topic)) }
+}
+
+fn refused(name: String, error: &impl Coded) -> DescribedTopic {
+    DescribedTopic { name, error: Some(error_to_proto(error, None)), topic: None }
+}
+
+fn brokers(view: &View) -> Vec<Broker> {
+    view.image.brokers().map(|broker| broker_to_proto(broker)).collect()
+}

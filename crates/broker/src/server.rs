@@ -1,0 +1,124 @@
+//! The gRPC server: which services there are and what each is made of.
+
+use std::sync::Arc;
+
+use daemon::clock::Clock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
+use wire::transport::MAX_MESSAGE_BYTES;
+use wire::v1::broker::admin_service_server::AdminServiceServer;
+use wire::v1::broker::broker_service_server::BrokerServiceServer;
+
+use crate::config::Config;
+use crate::coordinator::Coordinators;
+use crate::fetching::Fetching;
+use crate::lease::LeaseView;
+use crate::listing::Listing;
+use crate::partitions::Partitions;
+use crate::producing::Producing;
+use crate::rpc::{Admin, Cluster, Data, FetchLimits, FetchStreams, Forwarder, ProduceStreams};
+use crate::topics::{AutoCreate, TopicDefaults, Topics};
+
+/// Everything that answers requests.
+#[derive(Debug)]
+pub(crate) struct Server {
+    data: Data,
+    admin: Admin,
+    lease: LeaseView,
+    drain: Drain,
+}
+
+/// How requests come to an end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drain {
+    /// Cancelled when no new requests are wanted: streams and long polls end.
+    pub(crate) draining: CancellationToken,
+    /// What still runs then.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Server {
+    pub(crate) fn new(
+        config: &Config,
+        partitions: Partitions,
+        coordinators: Arc<Coordinators>,
+        lease: LeaseView,
+        clock: Clock,
+        drain: Drain,
+    ) -> Self {
+        let Drain { draining, tasks } = drain;
+        let defaults = TopicDefaults {
+            partitions: config.num_partitions,
+            replication_factor: config.default_replication_factor,
+            auto_create: if config.auto_create_topics_enable {
+                AutoCreate::Enabled
+            } else {
+                AutoCreate::Disabled
+            },
+        };
+        let limits = &config.limits;
+        let fetch_limits =
+            FetchLimits { bytes: limits.fetch_bytes as usize, partitions: limits.fetch_partitions };
+        let topics = Topics::new(partitions.clone(), Arc::clone(&coordinators), defaults);
+        let producing = Producing::new(partitions.clone(), limits.produce_bytes, clock);
+        let fetching = Fetching::new(partitions.clone(), clock, draining.clone());
+        let listing = Listing::new(partitions.clone());
+        let data = Data {
+            produce_streams: ProduceStreams {
+                producing: producing.clone(),
+                listing: listing.clone(),
+                max_in_flight: limits.stream_bytes as usize,
+                draining: draining.clone(),
+            },
+            fetch_streams: FetchStreams {
+                fetching: fetching.clone(),
+                limits: fetch_limits,
+                draining: draining.clone(),
+            },
+            producing,
+            fetching,
+            listing,
+            topics: topics.clone(),
+            cluster: Cluster::new(partitions.clone(), coordinators),
+            forwarder: Forwarder::new(partitions.clone()),
+            fetch_limits,
+            tasks: tasks.clone(),
+        };
+        let admin = Admin { topics, partitions };
+        Self { data, admin, lease, drain: Drain { draining, tasks } }
+    }
+
+    /// Serves until it is told to drain and every connection is done.
+    pub(crate) async fn run(self, incoming: TcpIncoming) -> Result<(), tonic::transport::Error> {
+        let Drain { draining, tasks } = self.drain;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        tasks.spawn(report_health(health, self.lease, draining.clone()));
+        let data = BrokerServiceServer::new(self.data)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        wire::transport::server()
+            .add_service(data)
+            .add_service(AdminServiceServer::new(self.admin))
+            .add_service(health_service)
+            .add_service(wire::transport::reflection())
+            .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
+            .await
+    }
+}
+
+/// Healthy while the broker may lead: a load balancer or an operator waits for it.
+async fn report_health(health: HealthReporter, mut lease: LeaseView, draining: CancellationToken) {
+    loop {
+        if lease.holds() && !draining.is_cancelled() {
+            health.set_serving::<BrokerServiceServer<Data>>().await;
+        } else {
+            health.set_not_serving::<BrokerServiceServer<Data>>().await;
+        }
+        if draining.is_cancelled() {
+            return;
+        }
+        draining.run_until_cancelled(lease.changed()).await;
+    }
+}
