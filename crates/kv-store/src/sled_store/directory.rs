@@ -35,7 +35,7 @@ pub(super) struct Directory {
 impl Directory {
     /// Makes the directory if need be, and locks it.
     pub(super) fn lock(path: &Path) -> Result<Self, KvError> {
-        fs::create_dir_all(path).map_err(failed("create", path))?;
+        create(path)?;
         let marker_path = path.join("kv-store");
         let marker = File::options()
             .write(true)
@@ -76,6 +76,29 @@ impl Directory {
             }
         }
         Err(KvError::Locked { dir: self.path.clone() })
+    }
+}
+
+/// Makes a directory and those above it, durably.
+fn create(path: &Path) -> Result<(), KvError> {
+    let parent = parent(path);
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(&parent)?;
+            fs::create_dir(path).map_err(failed("create", path))?;
+        }
+        created => created.map_err(failed("create", path))?,
+    }
+    let names = File::open(&parent).map_err(failed("open", &parent))?;
+    names.sync_all().map_err(failed("sync", &parent))
+}
+
+/// The directory that holds `path`'s name.
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        Some(_) | None => PathBuf::from("."),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Durability {
 impl Durability {
     /// Takes over the files sled has just opened or made, and syncs the names they were made by.
     pub(super) fn begin(dir: &Path, syncer: Box<dyn Syncer>) -> Result<Self, KvError> {
-        for path in [dir.join("conf"), dir.to_owned(), parent(dir)] {
+        for path in [dir.join("conf"), dir.to_owned()] {
             sync(syncer.as_ref(), &open(&path)?, &path)?;
         }
         let (db, blobs) = (dir.join("db"), dir.join("blobs"));
@@ -75,14 +75,6 @@ impl Durability {
         }
         self.synced = present;
         sync(syncer, &self.db.0, &self.db.1)
-    }
-}
-
-/// The directory that holds `dir`'s name.
-fn parent(dir: &Path) -> PathBuf {
-    match dir.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        Some(_) | None => PathBuf::from("."),
     }
 }
 
