@@ -21,7 +21,7 @@ pub trait Service {
 pub async fn run<S, E, Build>(name: &'static str, build: Build) -> ExitCode
 where
     S: Service,
-    E: Error + 'static,
+    E: Into<Box<dyn Error>>,
     Build: AsyncFnOnce() -> Result<S, E>,
 {
     match serve(name, build).await {
@@ -36,12 +36,12 @@ where
 async fn serve<S, E, Build>(name: &'static str, build: Build) -> Result<(), Box<dyn Error>>
 where
     S: Service,
-    E: Error + 'static,
+    E: Into<Box<dyn Error>>,
     Build: AsyncFnOnce() -> Result<S, E>,
 {
     telemetry::init()?;
     let shutdown = shutdown::on_signal()?;
-    let service = build().await?;
+    let service = build().await.map_err(Into::into)?;
     service.run(shutdown).await?;
     info!(service = name, "service drained");
     Ok(())
