@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Endpoint, Incarnation, Registration};
-use commit_log::{Directory, DirectoryConfig, DirectoryError, LogKey};
+use commit_log::{Directory, DirectoryConfig, DirectoryError, LogKey, Recovered, RecoveredLog};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use thiserror::Error;
@@ -15,7 +15,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::TcpIncoming;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use types::{BrokerId, DirectoryId};
 
 use crate::config::{Config, ConfigError};
@@ -164,7 +164,22 @@ impl App {
     }
 }
 
+/// The usable logs. What recovery had to cut, or found missing, is reported.
 fn logs(directory: &Directory<RealDisk>) -> Vec<(LogKey, Log)> {
+    for RecoveredLog { log, outcome } in directory.recovered() {
+        match outcome {
+            Recovered::Usable { torn_tail: Some(tail), end, .. } => {
+                warn!(log = %log, bytes = tail.bytes, end = %end, "torn tail was cut");
+            }
+            Recovered::Usable { torn_tail: None, .. } => {}
+            Recovered::Damaged(damage) => error!(
+                log = %log,
+                file = %damage.path.display(),
+                lost_from = %damage.lost_from,
+                "log is damaged and will not be led"
+            ),
+        }
+    }
     directory.logs().filter_map(|key| Some((key, directory.reader(key)?))).collect()
 }
 
@@ -192,6 +207,7 @@ impl Running {
         let leaving = CancellationToken::new();
         let coordinators = Arc::new(Coordinators::new(config.coordinators.clone()));
         let (lease, lease_seen) = watch::channel(Lease::default());
+        let (registered, floor) = watch::channel(None);
         let (view, view_seen) = watch::channel(Arc::new(View::default()));
         let lease_view = LeaseView::new(lease_seen, clock);
         let own_id = registration.broker;
@@ -201,6 +217,7 @@ impl Running {
             registration,
             home: Home::new(config.data_dir.clone()),
             lease,
+            registered,
             view: view_seen,
             clock,
         };
@@ -220,7 +237,7 @@ impl Running {
             clock,
             drain.clone(),
         );
-        let metadata = watch_metadata(follower, coordinators, leaving.clone());
+        let metadata = watch_metadata(follower, coordinators, floor, leaving.clone());
         Self {
             server,
             session: AbortOnDropHandle::new(tokio::spawn(session.run(leaving.clone()))),

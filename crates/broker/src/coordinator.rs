@@ -107,6 +107,8 @@ impl Coordinators {
         };
         let found = timeout(patience, search).await;
         found.unwrap_or_else(|_elapsed| {
+            // It may hang: whoever calls next should not hang with it.
+            self.turn_from(&self.target());
             let addresses = self.configured.clone();
             Err(CoordinatorError::Unreachable { addresses, waited: patience, last })
         })

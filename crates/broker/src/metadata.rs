@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
-use types::{BrokerId, LeaderEpoch};
+use types::{BrokerId, LeaderEpoch, Revision};
 
 use crate::directory::{DirectoryQueue, Log, LogChangeError};
 use crate::lease::LeaseView;
@@ -79,14 +79,14 @@ impl Follower {
         Self { own_id, directory, lease, clock, partition_queue, held, view }
     }
 
-    /// The metadata as it was last carried out.
-    pub(crate) fn image(&self) -> MetadataImage {
-        self.view.borrow().image.clone()
+    /// Of the metadata that was last carried out.
+    fn revision(&self) -> Revision {
+        self.view.borrow().image.revision()
     }
 
     /// Does what `image` asks of this broker, then publishes it. What the disk refuses is logged,
     /// left undone, and tried again with the next change.
-    pub(crate) async fn follow(&mut self, image: MetadataImage) {
+    async fn follow(&mut self, image: MetadataImage) {
         let duties = duties(&image, self.own_id);
         self.remove_all_but(&duties).await;
         for (key, duty) in duties {
@@ -107,7 +107,7 @@ impl Follower {
     }
 
     /// Ends every leadership; all who wait are answered.
-    pub(crate) async fn resign(mut self) {
+    async fn resign(mut self) {
         for held in self.held.values_mut() {
             end(held.running.take()).await;
         }

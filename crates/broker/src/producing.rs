@@ -12,7 +12,7 @@ use record::{Batch, BatchBuilder, Compression, Header, RecordError, partition_fo
 use replication::{Acknowledged, Acks};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
-use types::{Coded, PartitionId, Reason, Timestamp, TopicName, TopicPartition};
+use types::{Coded, PartitionId, Reason, Timestamp, TopicPartition};
 
 use crate::partition::{Answer, Partition, PartitionError, Produce};
 use crate::partitions::{Partitions, RoutingError, choices};
@@ -143,23 +143,12 @@ impl Producing {
     }
 
     /// The partition for records that name none: by the first one's key, or in turn.
-    ///
-    /// # Errors
-    ///
-    /// The topic does not exist.
-    pub(crate) fn choose(
-        &self,
-        topic: &TopicName,
-        payload: &Payload,
-    ) -> Result<TopicPartition, RoutingError> {
-        let found = self.partitions.topic(topic)?;
+    pub(crate) fn choose(&self, topic: &Topic, payload: &Payload) -> PartitionId {
         let key = match payload {
             Payload::Batches(_) => None,
             Payload::Records(records) => records.first().and_then(|first| first.key.as_deref()),
         };
-        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
-        let partition = choose(&found, key, turn);
-        Ok(TopicPartition::new(topic.clone(), partition))
+        choose(topic, key, || self.turn.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Queues an append. Calls that one caller makes one after the other are appended in that

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use types::{BrokerEpoch, Coded, Reason};
+use types::{BrokerEpoch, Coded, Reason, Revision};
 use wire::RemoteError;
 use wire::convert::endpoint_to_proto;
 use wire::v1::coordinator::{
@@ -56,6 +56,8 @@ pub(crate) struct Session {
     pub(crate) registration: Registration,
     pub(crate) home: Home,
     pub(crate) lease: watch::Sender<Lease>,
+    /// Told the revision of each registration.
+    pub(crate) registered: watch::Sender<Option<Revision>>,
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) clock: Clock,
 }
@@ -127,6 +129,7 @@ impl Session {
         };
         self.home.belongs_to(&cluster).await?;
         info!(broker = %self.registration.broker, epoch = broker_epoch, cluster = %cluster, "registered");
+        self.registered.send_replace(Some(Revision::new(broker_epoch)));
         let lease = Duration::from_millis(u64::from(lease_ms));
         Ok(Registered { epoch: BrokerEpoch::new(broker_epoch), lease })
     }

@@ -1,7 +1,7 @@
 //! Where records go, and which are refused before a partition sees them.
 
 use cluster::config::TopicConfigs;
-use types::{BrokerId, LeaderEpoch, PartitionEpoch, TopicId};
+use types::{BrokerId, LeaderEpoch, PartitionEpoch, TopicId, TopicName};
 
 use super::*;
 

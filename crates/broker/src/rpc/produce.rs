@@ -3,16 +3,17 @@ use std::time::Duration;
 use replication::{Acknowledged, Acks};
 use tonic::{Request, Response, Status};
 use types::{PartitionId, Timestamp, TopicName, TopicPartition};
+use wire::InvalidMessage;
 use wire::convert::{error_to_proto, required};
 use wire::v1::broker::produce_request::Payload as ProtoPayload;
 use wire::v1::broker::{self, ProduceRequest, ProduceResponse};
 use wire::v1::types::{Error, Record};
-use wire::{InvalidMessage, OrStatus};
 
 use super::Data;
 use super::forward::{Peer, leader_hint};
 use crate::partitions::RoutingError;
 use crate::producing::{Append, AppendFailure, NewRecord, Payload};
+use crate::topics::TopicError;
 
 /// How long acks may take if the request does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,11 +32,12 @@ pub(super) async fn produce(
     request: Request<ProduceRequest>,
 ) -> Result<Response<ProduceResponse>, Status> {
     let Asked { topic, partition, acks, timeout, payload } = decode(request.get_ref())?;
-    data.topics.find_or_create(&topic).await.or_status()?;
-    let partition = match partition {
-        Some(partition) => TopicPartition::new(topic, partition),
-        None => data.producing.choose(&topic, &payload).or_status()?,
+    let found = match data.topics.find_or_create(&topic).await {
+        Ok(found) => found,
+        Err(error) => return Ok(Response::new(refused(&error, partition))),
     };
+    let partition = partition.unwrap_or_else(|| data.producing.choose(&found, &payload));
+    let partition = TopicPartition::new(topic, partition);
     if let Some(leader) = data.forwarder.target(&request, std::slice::from_ref(&partition)) {
         let chosen = Some(partition.partition.get());
         let message = ProduceRequest { partition: chosen, ..request.into_inner() };
@@ -48,6 +50,15 @@ pub(super) async fn produce(
     let (base_offset, error) = encode(outcome);
     let partition = partition.partition.get();
     Ok(Response::new(ProduceResponse { partition, base_offset, error, log_start_offset }))
+}
+
+/// There is no such topic, and there will be none.
+fn refused(error: &TopicError, partition: Option<PartitionId>) -> ProduceResponse {
+    ProduceResponse {
+        partition: partition.map_or(0, PartitionId::get),
+        error: Some(error_to_proto(error, None)),
+        ..ProduceResponse::default()
+    }
 }
 
 fn decode(request: &ProduceRequest) -> Result<Asked, InvalidMessage> {
