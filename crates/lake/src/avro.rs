@@ -18,7 +18,7 @@ pub use shape::{Meaning, Shape, UnreadableSchema};
 pub use wire_format::{InvalidFraming, unframe};
 
 /// Appends a `long` as Avro encodes it: zigzag, then base 128, low bits first.
-pub(crate) fn put_long(out: &mut Vec<u8>, value: i64) {
+pub fn put_long(out: &mut Vec<u8>, value: i64) {
     let mut rest = (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned();
     loop {
         let [low, ..] = rest.to_le_bytes();
@@ -32,7 +32,7 @@ pub(crate) fn put_long(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends `bytes` as Avro encodes bytes and strings: their length, then themselves.
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_long(out, i64::try_from(bytes.len()).unwrap_or(i64::MAX));
     out.extend_from_slice(bytes);
 }

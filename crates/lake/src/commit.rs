@@ -193,7 +193,73 @@ pub enum Imbalance {
     },
 }
 
+/// Where a commit does not continue the one before it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BrokenChain {
+    /// A sequence number is missing.
+    #[error("commit {expected} is missing before commit {found}")]
+    Sequence {
+        /// The number that should come next.
+        expected: u64,
+        /// The number that does.
+        found: u64,
+    },
+    /// Offsets were landed twice or not at all.
+    #[error(
+        "partition {partition}: the commit before ends at offset {expected}, this one begins at {found}"
+    )]
+    Offsets {
+        /// The partition.
+        partition: PartitionId,
+        /// Where the commit before left it.
+        expected: Offset,
+        /// Where this one takes it up, gap included.
+        found: Offset,
+    },
+    /// A partition changed its position without having been landed.
+    #[error("partition {partition} changed its position without being landed")]
+    Position {
+        /// The partition.
+        partition: PartitionId,
+    },
+}
+
 impl CommitRecord {
+    /// Checks that this record continues `before`, or begins the log if there is none: every offset
+    /// is landed once, over all commits.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokenChain`] names the first break.
+    pub fn continues(&self, before: Option<&Self>) -> Result<(), BrokenChain> {
+        let expected = before.map_or(0, |before| before.seq.saturating_add(1));
+        if self.seq != expected {
+            return Err(BrokenChain::Sequence { expected, found: self.seq });
+        }
+        let Some(before) = before else { return Ok(()) };
+        for (partition, position) in &self.positions {
+            let partition = *partition;
+            let known = before.positions.get(&partition);
+            let moved = self.partitions.iter().find(|moved| moved.partition == partition);
+            match (moved, known) {
+                (Some(moved), _) => {
+                    // A partition that is new to the lake begins at 0.
+                    let expected = known.copied().unwrap_or(Offset::ZERO);
+                    let found = moved.begins();
+                    if expected != found {
+                        return Err(BrokenChain::Offsets { partition, expected, found });
+                    }
+                }
+                (None, Some(known)) if known == position => {}
+                (None, _) => return Err(BrokenChain::Position { partition }),
+            }
+        }
+        match before.positions.keys().find(|known| !self.positions.contains_key(known)) {
+            Some(forgotten) => Err(BrokenChain::Position { partition: *forgotten }),
+            None => Ok(()),
+        }
+    }
+
     /// The record of a run that did what `plan` says.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 use types::{Timestamp, TopicName};
 
 use super::*;
-use crate::commit::PartitionCommit;
+use crate::commit::{BrokenChain, PartitionCommit};
 use crate::run_id::RunId;
 
 const NONE: Limits = Limits { max_records_per_partition: None };
@@ -100,6 +100,22 @@ fn a_source_that_lost_records_or_partitions_stops_the_run() {
     let head = landed(&plan(None, &source(&[(0, 10), (0, 4)]), NONE, GapPolicy::Fail).unwrap(), 1);
     assert!(matches!(next(&head, &[(0, 9), (0, 4)]), Err(PlanError::SourceBehind { .. })));
     assert!(matches!(next(&head, &[(0, 10)]), Err(PlanError::PartitionGone { .. })));
+}
+
+#[test]
+fn commits_made_from_plans_form_a_chain_and_a_missing_or_doubled_one_breaks_it() {
+    let first = landed(&plan(None, &source(&[(3, 10)]), NONE, GapPolicy::Fail).unwrap(), 1);
+    let second = landed(&next(&first, &[(3, 12), (0, 5)]).unwrap(), 2);
+    let third = landed(&next(&second, &[(3, 14), (0, 5)]).unwrap(), 3);
+    assert_eq!(first.continues(None), Ok(()));
+    assert_eq!(second.continues(Some(&first)), Ok(()));
+    assert_eq!(third.continues(Some(&second)), Ok(()));
+    assert_eq!(third.continues(Some(&first)), Err(BrokenChain::Sequence { expected: 1, found: 2 }));
+    let doubled = CommitRecord { seq: 3, ..second.clone() };
+    assert!(matches!(doubled.continues(Some(&third)), Err(BrokenChain::Offsets { .. })));
+    let mut forgetful = third.clone();
+    forgetful.positions.remove(&PartitionId::new(1));
+    assert!(matches!(forgetful.continues(Some(&second)), Err(BrokenChain::Position { .. })));
 }
 
 #[test]
