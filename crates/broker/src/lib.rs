@@ -28,6 +28,9 @@ mod server;
 mod session;
 mod topics;
 
+#[cfg(test)]
+mod led_partition;
+
 pub use app::{App, BuildError, RunError};
 pub use config::{Config, ConfigError, Limits};
 pub use coordinator::CoordinatorError;

@@ -155,3 +155,6 @@ impl Answer {
         if self.lease.holds() { Ok(outcome) } else { Err(ProduceError::NoLongerLeader.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

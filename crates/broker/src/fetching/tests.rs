@@ -100,3 +100,114 @@ fn the_end_of_batches_is_behind_their_last_record() {
     bytes.pop();
     assert!(end_of(&bytes).is_err());
 }
+
+/// Fetches over a real log.
+mod over_a_log {
+    use replication::Acks;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::led_partition::{EPOCH, LedPartition, batch, led_partition};
+
+    const LONG: Duration = Duration::from_mins(10);
+
+    fn fetching(led: &LedPartition) -> Fetching {
+        Fetching::new(led.partitions.clone(), led.clock, CancellationToken::new())
+    }
+
+    fn query(offset: u64, max_wait: Duration) -> Query {
+        let partitions = vec![Asked { offset: Offset::new(offset), ..asked(0, 1_000) }];
+        Query { partitions, max_wait, min_bytes: 1, max_bytes: 1_000 }
+    }
+
+    async fn running() -> (LedPartition, JoinHandle<()>) {
+        let (led, task) = led_partition().await;
+        (led, tokio::spawn(task.run(CancellationToken::new())))
+    }
+
+    async fn append(led: &LedPartition, value: &'static str) {
+        let answer = led.partition.submit(led.produce(value, Acks::All)).await.unwrap();
+        answer.wait().await.unwrap();
+    }
+
+    fn only(mut fetched: Vec<Fetched>) -> Result<Gathered, FetchError> {
+        fetched.pop().unwrap().outcome
+    }
+
+    #[tokio::test]
+    async fn a_fetch_at_the_end_wakes_when_a_record_is_committed() {
+        let (led, _task) = running().await;
+        let fetching = fetching(&led);
+        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG)).await });
+        append(&led, "a").await;
+        let gathered = only(waiting.await.unwrap()).unwrap();
+        assert_eq!(gathered.next(), Offset::new(1));
+        assert_eq!(gathered.high_watermark, Offset::new(1));
+        let read = record::Batch::verify(gathered.into_batches()).unwrap();
+        assert_eq!(read.body(), batch("a").body());
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_waits_no_longer_answers_with_nothing() {
+        let (led, _task) = running().await;
+        let gathered = only(fetching(&led).fetch(query(0, Duration::ZERO)).await).unwrap();
+        assert!(gathered.is_empty());
+        assert_eq!(gathered.epoch, EPOCH);
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_waits_hears_at_once_when_the_leadership_ends() {
+        let (led, task) = running().await;
+        let fetching = fetching(&led);
+        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG)).await });
+        // Lets the fetch run until it waits.
+        tokio::task::yield_now().await;
+        // The view is what says where the partition went; here: nowhere.
+        led.background.3.send_replace(Arc::default());
+        task.abort();
+        let failed = only(waiting.await.unwrap()).unwrap_err();
+        assert_eq!(failed.reason(), Reason::UnknownTopicOrPartition);
+    }
+
+    #[tokio::test]
+    async fn an_offset_that_was_never_written_is_out_of_range_and_the_range_is_named() {
+        let (led, _task) = running().await;
+        append(&led, "a").await;
+        let failed = only(fetching(&led).fetch(query(2, LONG)).await).unwrap_err();
+        assert_eq!(failed.reason(), Reason::OffsetOutOfRange);
+        let text = failed.to_string();
+        assert!(text.contains("offset 2 of t-0") && text.contains("0 to 1"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_broker_without_a_lease_serves_no_reads() {
+        let (led, _task) = running().await;
+        append(&led, "a").await;
+        led.lease.send_modify(crate::lease::Lease::revoke);
+        let failed = only(fetching(&led).fetch(query(0, LONG)).await).unwrap_err();
+        assert_eq!(failed.reason(), Reason::NotLeaderOrFollower);
+    }
+
+    #[tokio::test]
+    async fn the_readers_leader_epoch_is_compared() {
+        let (led, _task) = running().await;
+        for (known, reason) in [(2, Reason::FencedLeaderEpoch), (4, Reason::UnknownLeaderEpoch)] {
+            let mut query = query(0, LONG);
+            query.partitions[0].current_epoch = Some(LeaderEpoch::new(known));
+            let failed = only(fetching(&led).fetch(query).await).unwrap_err();
+            assert_eq!(failed.reason(), reason);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stopping_broker_answers_those_who_wait() {
+        let (led, _task) = running().await;
+        let draining = CancellationToken::new();
+        let fetching = Fetching::new(led.partitions.clone(), led.clock, draining.clone());
+        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG)).await });
+        // Lets the fetch run until it waits.
+        tokio::task::yield_now().await;
+        draining.cancel();
+        assert!(only(waiting.await.unwrap()).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,88 @@
+//! For tests: one partition on a real directory, led by a broker whose lease the test holds.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use commit_log::{Directory, DirectoryConfig, LogConfig, LogKey};
+use daemon::clock::Clock;
+use disk::RealDisk;
+use record::{Batch, BatchBuilder, Compression};
+use replication::{Acks, Durability, Membership};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, watch};
+use types::{BrokerId, DirectoryId, LeaderEpoch, PartitionId, TopicId, TopicName, TopicPartition};
+
+use crate::directory::{DirectoryQueue, Writer};
+use crate::lease::{Lease, LeaseView};
+use crate::partition::{Leadership, Partition, Produce, Task};
+use crate::partitions::{Partitions, View};
+
+pub(crate) const BROKER: BrokerId = BrokerId::new(1);
+pub(crate) const EPOCH: LeaderEpoch = LeaderEpoch::new(3);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A partition whose task the test runs, or does not.
+pub(crate) struct LedPartition {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) partitions: Partitions,
+    pub(crate) lease: watch::Sender<Lease>,
+    pub(crate) clock: Clock,
+    /// Keeps what the others look at alive.
+    pub(crate) background: (TempDir, Writer, watch::Sender<Membership>, watch::Sender<Arc<View>>),
+}
+
+/// A queue of one, so that it is soon full.
+pub(crate) async fn led_partition() -> (LedPartition, Task) {
+    let clock = Clock::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (directory, writer) = writer(&folder, clock);
+    let name = TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(0));
+    let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: name.partition };
+    let log = directory.create_log(key, LogConfig::default()).await.unwrap();
+    let mut held = Lease::default();
+    held.renew(clock.monotonic(), HOUR);
+    let (lease, lease_seen) = watch::channel(held);
+    let lease_view = LeaseView::new(lease_seen, clock);
+    let (membership, follow) = watch::channel(Membership::new([BROKER], 1, Durability::Fsync));
+    let leadership = Leadership {
+        broker: BROKER,
+        name: name.clone(),
+        key,
+        epoch: EPOCH,
+        max_message_bytes: 1_000,
+        queue: 1,
+    };
+    let (partition, task) =
+        Task::new(leadership, follow, log, directory, lease_view.clone(), clock);
+    let partition = Arc::new(partition);
+    let led = [(name, Arc::clone(&partition))].into();
+    let (view, view_seen) = watch::channel(Arc::new(View { led, ..View::default() }));
+    let partitions = Partitions::new(BROKER, view_seen, lease_view);
+    let background = (folder, writer, membership, view);
+    (LedPartition { partition, partitions, lease, clock, background }, task)
+}
+
+fn writer(folder: &TempDir, clock: Clock) -> (DirectoryQueue, Writer) {
+    let config = DirectoryConfig { sync_threads: NonZeroUsize::MIN, ..DirectoryConfig::default() };
+    let id = DirectoryId::from_bytes([9; 16]);
+    let directory = Directory::open(RealDisk, folder.path(), config, id, clock.now()).unwrap();
+    Writer::start(directory, clock, 16, 16).unwrap()
+}
+
+impl LedPartition {
+    /// One batch of one record.
+    pub(crate) fn produce(&self, value: &'static str, acks: Acks) -> Produce {
+        let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let deadline = self.clock.monotonic() + HOUR;
+        Produce { batches: vec![batch(value)], acks, deadline, memory }
+    }
+}
+
+pub(crate) fn batch(value: &'static str) -> Batch {
+    let mut builder = BatchBuilder::new(Compression::None);
+    let now = types::Timestamp::from_millis(1);
+    builder.push(now, None, Some(Bytes::from_static(value.as_bytes()).as_ref()), &[]).unwrap();
+    builder.build().unwrap()
+}

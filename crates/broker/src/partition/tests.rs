@@ -1,0 +1,86 @@
+//! A partition's task over a real log: its queue, its answers, and what a lost lease does.
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::lease::Lease;
+use crate::led_partition::{batch, led_partition};
+
+fn at(offset: u64) -> Acknowledged {
+    Acknowledged { base_offset: Some(Offset::new(offset)) }
+}
+
+#[tokio::test]
+async fn an_acknowledged_record_is_committed_durable_and_readable() {
+    let (led, task) = led_partition().await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(task.run(stop.clone()));
+
+    let first = led.partition.submit(led.produce("a", Acks::All)).await.unwrap();
+    let second = led.partition.submit(led.produce("b", Acks::Leader)).await.unwrap();
+    assert_eq!(first.wait().await.unwrap(), at(0));
+    assert_eq!(second.wait().await.unwrap(), at(1));
+
+    let committed = *led.partition.committed().borrow();
+    assert_eq!(committed, Offset::new(2));
+    assert_eq!(led.partition.log().durable_end(), Offset::new(2));
+    let bytes = led.partition.log().read(Offset::ZERO, 1, committed).unwrap();
+    let read = Batch::verify(bytes).unwrap();
+    assert_eq!(read.body(), batch("a").body());
+
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_queue_is_an_answer() {
+    let (led, _task) = led_partition().await;
+    let _waits = led.partition.offer(led.produce("a", Acks::All)).unwrap();
+    let refused = led.partition.offer(led.produce("b", Acks::All));
+    assert!(matches!(refused, Err(PartitionError::Busy { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn whoever_waits_when_leadership_ends_is_told_that_the_outcome_is_unknown() {
+    let (led, task) = led_partition().await;
+    let waits = led.partition.offer(led.produce("a", Acks::All)).unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    task.run(stop).await;
+
+    let unknown = PartitionError::Produce(ProduceError::NoLongerLeader).to_string();
+    assert_eq!(waits.wait().await.unwrap_err().to_string(), unknown);
+    let refused = led.partition.offer(led.produce("b", Acks::All)).unwrap_err();
+    assert_eq!(refused.to_string(), unknown);
+    assert!(led.partition.committed().changed().await.is_err(), "readers are told too");
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_without_a_lease() {
+    let (led, task) = led_partition().await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(task.run(stop.clone()));
+
+    led.lease.send_modify(Lease::revoke);
+    let answer = led.partition.submit(led.produce("a", Acks::Leader)).await.unwrap();
+    let refused = answer.wait().await;
+    assert!(
+        matches!(refused, Err(PartitionError::Produce(ProduceError::NoLongerLeader))),
+        "{refused:?}"
+    );
+
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_leadership_that_follows_another_finds_everything_committed() {
+    let (led, task) = led_partition().await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(task.run(stop.clone()));
+    let asked = led.partition.submit(led.produce("a", Acks::None)).await.unwrap();
+    assert_eq!(asked.wait().await.unwrap().base_offset, None);
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(led.partition.log().durable_end(), Offset::new(1));
+}
