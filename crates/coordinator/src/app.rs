@@ -26,6 +26,9 @@ use crate::rpc::{Leases, Rpc};
 /// gRPC's name of the service, for its health.
 const SERVICE: &str = "dohle.coordinator.v1.CoordinatorService";
 
+/// How long answers in progress may take once the end was asked for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A coordinator that has recovered and is bound to its port.
 #[derive(Debug)]
 pub struct App {
@@ -160,10 +163,16 @@ impl App {
             stop.cancel();
             outcome
         };
+        // A client may hold a stream that never ends, such as a watch of the health.
+        let drained = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
+        };
         let serve_and_watch = async {
             tokio::select! {
                 outcome = server => outcome,
                 () = report_health => Ok(()),
+                () = drained => Ok(()),
             }
         };
         // The server ends first when asked to, and lets go of the last mailbox; then the driver.
