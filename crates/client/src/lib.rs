@@ -1,1 +1,28 @@
-//! Producer, consumer and admin client.
+//! The Rust client: produce, consume, administer, and talk to the schema registry.
+//!
+//! Decisions are pure and tested without a server: how records gather into batches
+//! (`producer::accumulator`), what a failed attempt means (`producer::verdict`), where a reader
+//! stands (`consumer::position`). Around them are one task per producer and one per bulk stream.
+//! Memory is bounded on both sides: a producer waits for room, a consumer grants the brokers
+//! credit in bytes.
+//!
+//! Nothing is sent twice unless it is certain that it was not taken the first time.
+
+mod admin;
+mod backoff;
+mod client;
+mod connection;
+mod consumer;
+mod error;
+mod metadata;
+mod producer;
+
+pub use admin::{
+    Admin, Apply, ClusterDescription, ListedOffset, NewTopic, OffsetAt, Outcomes, TopicConfig,
+};
+pub use client::{Client, ClientConfig};
+pub use consumer::{Consumer, ConsumerConfig, FetchedBatch, OnOutOfRange, RangeReader, StartAt};
+pub use error::ClientError;
+pub use producer::{
+    Acks, Delivery, Producer, ProducerConfig, ProducerRecord, RecordMetadata, RetryUnknownOutcome,
+};

@@ -1,0 +1,197 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const LINGER: Duration = Duration::from_millis(10);
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+fn at(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn partition(number: u32) -> TopicPartition {
+    TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(number))
+}
+
+/// Tickets are numbers, given out in order.
+struct Harness {
+    accumulator: Accumulator<u32>,
+    tickets: u32,
+}
+
+impl Harness {
+    fn new(batch_bytes: usize, linger: Duration) -> Self {
+        let gathering = Gathering {
+            batch_bytes,
+            linger,
+            delivery_timeout: TIMEOUT,
+            compression: Compression::None,
+        };
+        Self { accumulator: Accumulator::new(gathering), tickets: 0 }
+    }
+
+    fn append(&mut self, to: u32, now: Duration) -> Appended<u32> {
+        let record = NewRecord {
+            timestamp: Timestamp::from_millis(0),
+            key: None,
+            value: Some(b"value"),
+            headers: &[],
+        };
+        let tickets = &mut self.tickets;
+        let new_ticket = || {
+            *tickets += 1;
+            *tickets
+        };
+        self.accumulator.append(&partition(to), record, now, new_ticket).unwrap()
+    }
+
+    /// Partition and ticket of what is due.
+    fn due(&mut self, now: Duration) -> Vec<(TopicPartition, Pending<u32>)> {
+        self.accumulator.take_due(now)
+    }
+
+    fn due_tickets(&mut self, now: Duration) -> Vec<u32> {
+        self.due(now).into_iter().map(|(_, pending)| pending.ticket).collect()
+    }
+}
+
+#[test]
+fn records_share_a_batch_while_they_linger() {
+    let mut harness = Harness::new(1000, LINGER);
+    assert_eq!(harness.append(0, at(0)).wake, Wake::Sender);
+    let second = harness.append(0, at(5));
+    assert_eq!((second.ticket, second.index, second.wake), (1, 1, Wake::Nobody));
+    assert_eq!(harness.accumulator.next_wakeup(), Some(at(10)));
+    assert_eq!(harness.due_tickets(at(9)), Vec::<u32>::new());
+    assert_eq!(harness.due_tickets(at(10)), [1]);
+}
+
+#[test]
+fn a_full_batch_does_not_linger() {
+    let mut harness = Harness::new(100, LINGER);
+    harness.append(0, at(0));
+    let next = harness.append(0, at(1));
+    assert_eq!((next.ticket, next.wake), (2, Wake::Sender));
+    assert_eq!(harness.due_tickets(at(1)), [1]);
+}
+
+#[test]
+fn a_record_larger_than_a_batch_travels_alone() {
+    let mut harness = Harness::new(1, Duration::ZERO);
+    assert_eq!(harness.append(0, at(0)).index, 0);
+    assert_eq!(harness.append(0, at(0)).index, 0);
+    let due = harness.due(at(0));
+    assert_eq!(due.len(), 1);
+    assert_eq!(due.first().unwrap().1.record_count(), 1);
+}
+
+#[test]
+fn one_batch_of_a_partition_is_under_way_at_a_time() {
+    let mut harness = Harness::new(1000, Duration::ZERO);
+    harness.append(0, at(0));
+    harness.append(1, at(0));
+    assert_eq!(harness.due_tickets(at(0)), [1, 2]);
+    assert_eq!(harness.append(0, at(1)).wake, Wake::Nobody);
+    assert_eq!(harness.due_tickets(at(1)), Vec::<u32>::new());
+    harness.accumulator.settled(&partition(0));
+    assert_eq!(harness.due_tickets(at(1)), [3]);
+}
+
+#[test]
+fn a_batch_that_comes_back_is_first_and_waits_out_its_pause() {
+    let mut harness = Harness::new(1000, Duration::ZERO);
+    harness.append(0, at(0));
+    let (of, back) = harness.due(at(0)).pop().unwrap();
+    harness.append(0, at(1));
+    harness.accumulator.put_back(&of, back, at(50));
+    assert_eq!(harness.accumulator.next_wakeup(), Some(at(50)));
+    assert_eq!(harness.due_tickets(at(49)), Vec::<u32>::new());
+    assert_eq!(harness.due_tickets(at(50)), [1]);
+    harness.accumulator.settled(&partition(0));
+    assert_eq!(harness.due_tickets(at(50)), [2]);
+}
+
+#[test]
+fn what_waits_too_long_expires_and_what_is_under_way_does_not() {
+    let mut harness = Harness::new(1000, Duration::ZERO);
+    harness.append(0, at(0));
+    assert_eq!(harness.due_tickets(at(0)), [1]);
+    harness.append(0, at(1));
+    assert_eq!(harness.accumulator.next_wakeup(), Some(at(1001)));
+    assert_eq!(harness.accumulator.take_expired(at(1000)).len(), 0);
+    let expired = harness.accumulator.take_expired(at(1001));
+    assert_eq!(expired.first().map(|(_, pending)| pending.ticket), Some(2));
+    assert_eq!(harness.accumulator.close_batches(), [1]);
+}
+
+#[test]
+fn a_flush_ends_the_lingering_and_knows_everything_unsettled() {
+    let mut harness = Harness::new(1000, LINGER);
+    harness.append(0, at(0));
+    assert_eq!(harness.due_tickets(at(10)), [1]);
+    harness.append(0, at(10));
+    harness.append(1, at(10));
+    assert_eq!(harness.accumulator.close_batches(), [1, 2, 3]);
+    assert_eq!(harness.due_tickets(at(10)), [3]);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Append(u32),
+    Send,
+    Settle(u32),
+    Return(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..2_u32).prop_map(Step::Append),
+        2 => Just(Step::Send),
+        1 => (0..2_u32).prop_map(Step::Settle),
+        1 => (0..2_u32).prop_map(Step::Return),
+    ]
+}
+
+proptest! {
+    /// Whatever fails and comes back: batches of a partition are settled in the order in which
+    /// they were opened, each once, and memory adds up.
+    #[test]
+    fn no_batch_overtakes_another(steps in prop::collection::vec(step(), 1..80)) {
+        let mut harness = Harness::new(200, Duration::ZERO);
+        let mut under_way: BTreeMap<TopicPartition, Pending<u32>> = BTreeMap::new();
+        let mut settled: BTreeMap<TopicPartition, Vec<u32>> = BTreeMap::new();
+        let (mut appended, mut delivered) = (0, 0);
+        // Everything is settled in the end.
+        let finish = [Step::Send, Step::Settle(0), Step::Settle(1)].repeat(80);
+        for (now, step) in (0..).zip(steps.into_iter().chain(finish)) {
+            match step {
+                Step::Append(to) => {
+                    harness.append(to, at(now));
+                    appended += 1;
+                }
+                Step::Send => {
+                    for (of, pending) in harness.due(at(now)) {
+                        prop_assert!(under_way.insert(of, pending).is_none());
+                    }
+                }
+                Step::Settle(of) => {
+                    if let Some(pending) = under_way.remove(&partition(of)) {
+                        delivered += pending.record_count();
+                        settled.entry(partition(of)).or_default().push(pending.ticket);
+                        harness.accumulator.settled(&partition(of));
+                    }
+                }
+                Step::Return(of) => {
+                    if let Some(pending) = under_way.remove(&partition(of)) {
+                        harness.accumulator.put_back(&partition(of), pending, at(now));
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(delivered, appended);
+        for tickets in settled.values() {
+            prop_assert!(tickets.is_sorted_by(|earlier, later| earlier < later));
+        }
+        prop_assert_eq!(harness.accumulator.next_wakeup(), None);
+    }
+}
