@@ -1,4 +1,5 @@
-//! Ids and versions under concurrency, and over restarts.
+//! Ids and versions under concurrency, and over restarts. `interleaving` holds the races that
+//! chance would hardly ever hit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,41 +36,6 @@ async fn concurrent_registrations_never_share_an_id_or_a_version() {
     for subject in ["s0", "s1", "s2"] {
         let versions = first.get(&format!("/subjects/{subject}/versions")).await.json();
         assert_eq!(versions, json!((1..=20).collect::<Vec<_>>()));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_incompatible_registrations_one_is_refused() {
-    let [first, second] = pair();
-    for round in 0..20 {
-        let subject = format!("s{round}");
-        let (one, other) = tokio::join!(
-            first.register(&subject, "\"string\""),
-            second.register(&subject, "\"int\""),
-        );
-        let mut statuses = [one.status, other.status];
-        statuses.sort_unstable();
-        assert_eq!(statuses, [200, 409]);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_version_is_never_deleted_under_a_schema_that_begins_to_refer_to_it() {
-    let [first, second] = pair();
-    for round in 0..20 {
-        let (base, user) = (format!("base{round}"), format!("user{round}"));
-        first
-            .register(&base, &format!(r#"{{"type":"fixed","name":"F","size":{}}}"#, round + 1))
-            .await;
-        let body = json!({
-            "schema": r#"{"type":"array","items":"F"}"#,
-            "references": [{"name": "F", "subject": base, "version": 1}],
-        });
-        let (path, gone) =
-            (format!("/subjects/{user}/versions"), format!("/subjects/{base}/versions/1"));
-        let (registered, deleted) = tokio::join!(first.post(&path, &body), second.delete(&gone));
-        let outcome = (registered.status, deleted.status);
-        assert!([(200, 422), (422, 200)].contains(&outcome), "{registered:?} {deleted:?}");
     }
 }
 

@@ -9,6 +9,8 @@ mod durability;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod interleaving;
+#[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod protocol;
