@@ -157,7 +157,7 @@ impl App {
                 }
             }
         };
-        let ended = &mut driver.ended;
+        let (ended, halt) = (&mut driver.ended, driver.halt.clone());
         let stop_with_driver = async {
             let outcome = ended.await;
             stop.cancel();
@@ -168,15 +168,16 @@ impl App {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
-        let serve_and_watch = async {
-            tokio::select! {
+        let serve_then_halt = async {
+            let outcome = tokio::select! {
                 outcome = server => outcome,
                 () = report_health => Ok(()),
                 () = drained => Ok(()),
-            }
+            };
+            halt.cancel();
+            outcome
         };
-        // The server ends first when asked to, and lets go of the last mailbox; then the driver.
-        let (transport, driven) = tokio::join!(serve_and_watch, stop_with_driver);
+        let (transport, driven) = tokio::join!(serve_then_halt, stop_with_driver);
         joined(driver).await;
         driven.map_err(|_gone| RunError::Panicked)??;
         Ok(transport?)

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use daemon::clock::Clock;
 use disk::Disk;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::controller::{Controller, Now};
@@ -16,7 +17,7 @@ use crate::request::{Reply, Request, RequestError};
 /// Requests that one step takes up together.
 const STEP_REQUESTS: usize = 4096;
 
-/// The way to the controller. When the last mailbox is gone, the driver ends.
+/// The way to the controller.
 #[derive(Clone, Debug)]
 pub(crate) struct Mailbox {
     requests: SyncSender<Request>,
@@ -42,6 +43,9 @@ impl Mailbox {
 #[derive(Debug)]
 pub(crate) struct Driver {
     thread: JoinHandle<()>,
+    /// Ends it, at the next tick at the latest. Connections that outlive the server may hold
+    /// mailboxes, so that their end is no sign.
+    pub(crate) halt: CancellationToken,
     /// How it ended.
     pub(crate) ended: oneshot::Receiver<Result<(), RaftError>>,
 }
@@ -57,12 +61,14 @@ impl Driver {
         let (requests, received) = sync_channel(queue);
         let (ended, ending) = oneshot::channel();
         let saver = Saver { checkpoints, thread: None };
+        let halt = CancellationToken::new();
+        let halted = halt.clone();
         let thread = thread::Builder::new().name("coordinator".to_owned()).spawn(move || {
-            let outcome = run(controller, &received, saver, clock);
+            let outcome = run(controller, &received, saver, clock, &halted);
             // Nobody listens when the app is dropped without having run.
             ended.send(outcome).ok();
         })?;
-        Ok((Self { thread, ended: ending }, Mailbox { requests }))
+        Ok((Self { thread, halt, ended: ending }, Mailbox { requests }))
     }
 
     /// Waits for the thread to be gone, and with it every lock on the data directory.
@@ -77,14 +83,15 @@ fn run<D: Disk>(
     received: &Receiver<Request>,
     mut saver: Saver,
     clock: Clock,
+    halted: &CancellationToken,
 ) -> Result<(), RaftError> {
-    loop {
+    while !halted.is_cancelled() {
         let wait = controller.next_tick().saturating_sub(clock.monotonic());
         let mut requests = Vec::new();
         match received.recv_timeout(wait) {
             Ok(request) => requests.push(request),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return saver.finish(),
+            Err(RecvTimeoutError::Disconnected) => break,
         }
         requests.extend(received.try_iter().take(STEP_REQUESTS));
         requests.extend(saver.finished()?);
@@ -93,6 +100,7 @@ fn run<D: Disk>(
             saver.begin(checkpoint);
         }
     }
+    saver.finish()
 }
 
 /// Saves checkpoints beside the loop, one at a time.
