@@ -154,7 +154,8 @@ impl App {
         let (directory, writer) =
             Writer::start(self.directory, self.clock, limits.directory_queue, limits.group_commit)
                 .map_err(RunError::Writer)?;
-        info!(broker = %self.registration.broker, address = %self.address, "broker started");
+        let address = self.address;
+        info!(service = "broker", broker = %self.registration.broker, %address, "listening");
         let running = Running::start(&self.config, self.registration, self.clock, directory, found);
         let served = running.serve(self.incoming, shutdown).await;
         // Every queue is dropped by now: the writer finishes what it has and ends.

@@ -1,0 +1,14 @@
+//! The broker's gRPC surface, served by a coordinator and brokers in this process.
+
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod cluster;
+#[cfg(test)]
+mod lifetime;
+#[cfg(test)]
+mod produce_fetch;
+#[cfg(test)]
+mod refused;
+#[cfg(test)]
+mod streams;
