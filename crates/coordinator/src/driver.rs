@@ -85,19 +85,19 @@ fn run<D: Disk>(
     clock: Clock,
     halted: &CancellationToken,
 ) -> Result<(), RaftError> {
+    let mut requests = Vec::new();
     while !halted.is_cancelled() {
+        requests.extend(received.try_iter().take(STEP_REQUESTS));
+        requests.extend(saver.finished()?);
+        let now = Now { wall: clock.now(), monotonic: clock.monotonic() };
+        if let Some(checkpoint) = controller.step(requests.drain(..), now)? {
+            saver.begin(checkpoint);
+        }
         let wait = controller.next_tick().saturating_sub(clock.monotonic());
-        let mut requests = Vec::new();
         match received.recv_timeout(wait) {
             Ok(request) => requests.push(request),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
-        }
-        requests.extend(received.try_iter().take(STEP_REQUESTS));
-        requests.extend(saver.finished()?);
-        let now = Now { wall: clock.now(), monotonic: clock.monotonic() };
-        if let Some(checkpoint) = controller.step(requests, now)? {
-            saver.begin(checkpoint);
         }
     }
     saver.finish()

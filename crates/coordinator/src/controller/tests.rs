@@ -345,6 +345,17 @@ fn the_heartbeat_of_a_broker_that_registered_again_is_refused() {
 }
 
 #[test]
+fn r7_every_heartbeat_takes_a_round_to_prove_that_the_answer_is_the_leaders() {
+    let mut machine = Machine::start();
+    let epoch = machine.serve();
+    for _ in 0..3 {
+        let before = machine.controller.waiting.next_round;
+        machine.heartbeat(epoch, Wish::Serve).unwrap();
+        assert_eq!(machine.controller.waiting.next_round, before + 1);
+    }
+}
+
+#[test]
 fn r7_a_heartbeat_waits_for_a_round_that_began_after_it_came_in() {
     let epoch = BrokerEpoch::new(1);
     let read = || {

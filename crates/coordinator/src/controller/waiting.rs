@@ -67,7 +67,7 @@ pub(super) struct Waiting {
     /// Came in since the last round began.
     gathered: Vec<Read>,
     rounds: VecDeque<(u64, Vec<Read>)>,
-    next_round: u64,
+    pub(super) next_round: u64,
     /// Their round is through; they wait for an index to be applied.
     due: Vec<(u64, Read)>,
 }

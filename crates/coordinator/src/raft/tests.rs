@@ -124,6 +124,19 @@ fn c2_a_term_is_never_forgotten_that_an_entry_proves() {
 }
 
 #[test]
+fn c2_the_commit_index_never_runs_ahead_of_the_entries() {
+    for operations in 0..30 {
+        let machine = Machine::new(u64::from(operations));
+        let mut storage = machine.opened();
+        machine.disk.cut_power_after(operations);
+        storage.persist(entries(2, &[2, 2, 2]), Some(&voted(2, 0, 4)), NOW).ok();
+        drop(storage);
+        machine.disk.lose_power();
+        machine.opened();
+    }
+}
+
+#[test]
 fn c3_a_log_of_another_history_than_the_checkpoint_is_discarded() {
     let machine = Machine::new(1);
     let mut storage = machine.opened();
@@ -332,6 +345,7 @@ impl Model {
             && storage.first_index().unwrap() == self.checkpoint.0 + 1
             && storage.term(self.checkpoint.0).unwrap() == self.checkpoint.1
             && saved.term == self.term
+            && self.checkpoint.0 <= saved.commit
             && storage.snapshot(0, 2).unwrap().get_metadata().index == self.checkpoint.0
     }
 }
