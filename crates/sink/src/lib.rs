@@ -8,6 +8,7 @@
 //! Reads from any [`source::RecordSource`] and writes to any [`store::FileStore`]. It decides
 //! nothing about what a run contains: that is the pure crate `lake`.
 
+pub mod platform;
 pub mod progress;
 pub mod source;
 pub mod store;
