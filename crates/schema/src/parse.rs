@@ -1,5 +1,6 @@
 //! Text to [`Schema`], by Avro-Java's rules.
 
+mod attribute;
 mod default;
 mod error;
 #[cfg(test)]
@@ -9,20 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use attribute::{
+    FIELD_RESERVED, SCHEMA_RESERVED, aliases, enumeration, fixed, order, text, unknown,
+};
 pub use error::{Hint, ParseError, Within};
 
 use crate::json::{excerpt, shorten};
 use crate::model::{
-    Body, Field, MAX_NESTING, MAX_TEXT_BYTES, NamedType, Node, Order, Primitive, Props, RecordKind,
-    Schema,
+    Body, Field, MAX_NESTING, MAX_TEXT_BYTES, NamedType, Node, Primitive, Props, RecordKind, Schema,
 };
 use crate::name::{FullName, validate};
 use crate::suggestion;
-
-/// Attributes of a type that have a meaning, and therefore are never kept as unknown ones.
-const SCHEMA_RESERVED: [&str; 10] =
-    ["doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"];
-const FIELD_RESERVED: [&str; 6] = ["default", "doc", "name", "order", "type", "aliases"];
 
 impl Schema {
     /// Reads a schema that refers to no other.
@@ -41,6 +39,8 @@ pub struct Parser {
     types: BTreeMap<FullName, NamedType>,
     /// Every name the text at hand defines anywhere: a name may be used before its definition.
     declared: BTreeSet<FullName>,
+    /// The names that were used on the strength of that alone.
+    awaited: BTreeSet<FullName>,
     /// What surrounds the place being read, for messages.
     within: Option<String>,
 }
@@ -93,7 +93,15 @@ impl Parser {
         self.declared.clear();
         self.within = None;
         self.declare(&json, None);
-        self.node(&json, None)
+        let root = self.node(&json, None)?;
+        let awaited = std::mem::take(&mut self.awaited);
+        match awaited.into_iter().find(|name| !self.types.contains_key(name)) {
+            None => Ok(root),
+            Some(name) => {
+                let (name, within, hint) = (name.to_string(), Within(None), Hint(None));
+                Err(ParseError::UndefinedName { name, within, hint })
+            }
+        }
     }
 
     /// Collects the names that `json` defines. Faults are left for the reading proper to find.
@@ -116,7 +124,8 @@ impl Parser {
                 if let Some(inner) = inner {
                     self.declare(inner, namespace);
                 }
-                let fields = object.get("fields").filter(|_| declared.is_some());
+                let is_record = matches!(text(object, "type"), Some("record" | "error"));
+                let fields = object.get("fields").filter(|_| is_record);
                 for field in fields.and_then(Value::as_array).into_iter().flatten() {
                     if let Some(inner) = field.get("type") {
                         self.declare(inner, namespace);
@@ -143,18 +152,20 @@ impl Parser {
     }
 
     /// The type that a bare name stands for, if it stands for any.
-    fn used(&self, name: &str, enclosing: Option<&str>) -> Result<Option<Node>, ParseError> {
+    fn used(&mut self, name: &str, enclosing: Option<&str>) -> Result<Option<Node>, ParseError> {
         if let Some(primitive) = Primitive::parse(name) {
             return Ok(Some(Node::Primitive { primitive, props: Props::new() }));
         }
         let inside = FullName::read(name, enclosing)?;
         let outside = FullName::read(name, None)?;
         // What is defined already wins over what is only defined further on.
-        let found = [&inside, &outside]
-            .into_iter()
-            .find(|candidate| self.types.contains_key(*candidate))
-            .or_else(|| [&inside, &outside].into_iter().find(|name| self.declared.contains(*name)));
-        Ok(found.cloned().map(Node::Named))
+        let candidates = [inside, outside];
+        if let Some(known) = candidates.iter().find(|name| self.types.contains_key(*name)) {
+            return Ok(Some(Node::Named(known.clone())));
+        }
+        let declared = candidates.into_iter().find(|name| self.declared.contains(name));
+        self.awaited.extend(declared.clone());
+        Ok(declared.map(Node::Named))
     }
 
     fn union(&mut self, branches: &[Value], enclosing: Option<&str>) -> Result<Node, ParseError> {
@@ -322,79 +333,6 @@ fn declared_name(
     }
     let namespace = text(object, "namespace").or(enclosing);
     Some(FullName::read(text(object, "name")?, namespace))
-}
-
-fn enumeration(json: &Value, object: &Map<String, Value>) -> Result<Body, ParseError> {
-    let Some(Value::Array(listed)) = object.get("symbols") else {
-        return Err(ParseError::NoSymbols { found: excerpt(json) });
-    };
-    let mut symbols = Vec::with_capacity(listed.len());
-    let mut seen = BTreeSet::new();
-    for symbol in listed {
-        let Value::String(symbol) = symbol else {
-            return Err(ParseError::SymbolNotText { found: excerpt(symbol) });
-        };
-        validate(symbol)?;
-        if !seen.insert(symbol) {
-            return Err(ParseError::DuplicateSymbol { symbol: symbol.clone() });
-        }
-        symbols.push(symbol.clone());
-    }
-    let default = text(object, "default").map(ToOwned::to_owned);
-    if let Some(default) = default.as_ref().filter(|default| !symbols.contains(default)) {
-        let (default, symbols) = (default.clone(), shorten(symbols.join(", ")));
-        return Err(ParseError::EnumDefault { default, symbols });
-    }
-    Ok(Body::Enum { symbols, default })
-}
-
-fn fixed(json: &Value, object: &Map<String, Value>) -> Result<Body, ParseError> {
-    let size = object.get("size").and_then(Value::as_i64);
-    let size = size.filter(|size| i32::try_from(*size).is_ok());
-    let size = size.ok_or_else(|| ParseError::NoSize { found: excerpt(json) })?;
-    match u32::try_from(size) {
-        Ok(size) => Ok(Body::Fixed { size }),
-        Err(_negative) => Err(ParseError::NegativeSize { size }),
-    }
-}
-
-fn order(object: &Map<String, Value>) -> Result<Order, ParseError> {
-    let Some(written) = object.get("order") else {
-        return Ok(Order::Ascending);
-    };
-    written.as_str().and_then(Order::parse).ok_or_else(|| {
-        let found = written.as_str().map_or_else(|| excerpt(written), str::to_uppercase);
-        ParseError::UnknownOrder { found: shorten(found) }
-    })
-}
-
-fn aliases(json: &Value, object: &Map<String, Value>) -> Result<Vec<String>, ParseError> {
-    let Some(listed) = object.get("aliases") else {
-        return Ok(Vec::new());
-    };
-    let Value::Array(listed) = listed else {
-        return Err(ParseError::AliasesNotArray { found: excerpt(json) });
-    };
-    let mut aliases = Vec::with_capacity(listed.len());
-    let mut seen = BTreeSet::new();
-    for alias in listed {
-        let Value::String(alias) = alias else {
-            return Err(ParseError::AliasNotText { found: excerpt(alias) });
-        };
-        if seen.insert(alias) {
-            aliases.push(alias.clone());
-        }
-    }
-    Ok(aliases)
-}
-
-fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
-    object.get(key).and_then(Value::as_str)
-}
-
-fn unknown(object: &Map<String, Value>, reserved: &[&str]) -> Props {
-    let kept = object.iter().filter(|(key, _)| !reserved.contains(&key.as_str()));
-    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// The deepest point of brackets in JSON text.

@@ -6,8 +6,8 @@ use types::SchemaId;
 /// One version of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Counted from 1; a number that a permanent deletion freed at the end is given out again only
-    /// once the subject is empty.
+    /// Counted from 1. A number freed at the end by permanent deletion is given out again, as
+    /// Confluent's registry does; a softly deleted version keeps its own.
     pub version: u32,
     /// The schema.
     pub id: SchemaId,

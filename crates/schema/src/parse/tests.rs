@@ -64,6 +64,18 @@ fn a_type_that_is_almost_avro_is_answered_with_the_right_word() {
 }
 
 #[test]
+fn a_definition_where_none_is_read_does_not_count() {
+    for unread in [
+        r#"{"type":"enum","name":"E","symbols":[],"fields":[{"type":{"type":"fixed","name":"X","size":1}}]}"#,
+        r#"{"type":"int","items":{"type":"fixed","name":"X","size":1}}"#,
+        r#"{"type":"map","values":"int","x":{"type":"fixed","name":"X","size":1}}"#,
+    ] {
+        let text = format!(r#"["X",{unread}]"#);
+        refused(&text, r#"Undefined name: "X""#);
+    }
+}
+
+#[test]
 fn a_default_in_quotes_is_a_number_where_the_field_is_fractional() {
     canonical(
         r#"{"type":"record","name":"R","fields":[{"name":"a","type":"double","default":"1e3"},{"name":"b","type":"float","default":"NaN"}]}"#,
