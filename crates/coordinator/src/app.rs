@@ -8,7 +8,6 @@ use daemon::clock::Clock;
 use disk::RealDisk;
 use kv_store::{KvError, SledStore};
 use thiserror::Error;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -178,7 +177,8 @@ impl App {
             outcome
         };
         let (transport, driven) = tokio::join!(serve_then_halt, stop_with_driver);
-        joined(driver).await;
+        // It has ended; what is left is to let go of its files. A panic has been seen above.
+        tokio::task::spawn_blocking(|| driver.join()).await.ok();
         driven.map_err(|_gone| RunError::Panicked)??;
         Ok(transport?)
     }
@@ -190,17 +190,6 @@ impl daemon::Service for App {
     async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         Self::run(self, shutdown).await
     }
-}
-
-/// Waits for the driver's thread, which has nothing left to do, without holding up the runtime.
-async fn joined(driver: Driver) {
-    let (done, finished) = oneshot::channel();
-    let waiting = tokio::task::spawn_blocking(move || {
-        driver.join();
-        done.send(()).ok();
-    });
-    finished.await.ok();
-    waiting.await.ok();
 }
 
 fn random() -> Result<[[u8; 16]; 4], BuildError> {
