@@ -16,6 +16,8 @@ mod consumer;
 mod error;
 mod metadata;
 mod producer;
+mod quorum;
+pub mod registry;
 
 pub use admin::{
     Admin, Apply, ClusterDescription, ListedOffset, NewTopic, OffsetAt, Outcomes, TopicConfig,
@@ -26,3 +28,4 @@ pub use error::ClientError;
 pub use producer::{
     Acks, Delivery, Producer, ProducerConfig, ProducerRecord, RecordMetadata, RetryUnknownOutcome,
 };
+pub use quorum::{QuorumDescription, QuorumMember, describe_quorum};
