@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use types::{BrokerEpoch, BrokerId, Revision, TopicName};
@@ -15,14 +16,11 @@ use wire::v1::coordinator::coordinator_service_server::CoordinatorService;
 use crate::driver::Mailbox;
 use crate::feed::Feed;
 use crate::request::{
-    Change, Changed, Decision, Heartbeat, Mode, Request as Ask, RequestError, Wish,
+    Change, Changed, Decision, Heartbeat, Mode, Reply, Request as Ask, RequestError, Wish,
 };
 
-mod status;
 mod topics;
 mod watch;
-
-use status::answer_within;
 
 /// How long a request may wait for its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,10 +55,15 @@ impl Rpc {
         Self { mailbox, feed, leases, advertised, stop }
     }
 
+    /// Asks the loop, and waits for its answer, but not for ever.
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Ask) -> Result<T, RequestError> {
+        let answer = timeout(REQUEST_TIMEOUT, self.mailbox.ask(request)).await;
+        answer.unwrap_or(Err(RequestError::TimedOut))
+    }
+
     async fn change(&self, decisions: Vec<Decision>, mode: Mode) -> Result<Changed, RequestError> {
         let change = Change { decisions, mode };
-        answer_within(REQUEST_TIMEOUT, self.mailbox.ask(|reply| Ask::Change { change, reply }))
-            .await
+        self.ask(|reply| Ask::Change { change, reply }).await
     }
 
     /// One decision that is the whole request: its refusal is the request's.
@@ -68,10 +71,6 @@ impl Rpc {
         let changed = self.change(vec![decision], mode).await?;
         changed.results.into_iter().collect::<Result<(), _>>()?;
         Ok(changed.revision)
-    }
-
-    async fn barrier(&self) -> Result<Revision, RequestError> {
-        answer_within(REQUEST_TIMEOUT, self.mailbox.ask(|reply| Ask::Barrier { reply })).await
     }
 }
 
@@ -106,8 +105,7 @@ impl CoordinatorService for Rpc {
             revision: Revision::new(request.metadata_revision),
             wish: if request.wants_shutdown { Wish::ShutDown } else { Wish::Serve },
         };
-        let asked = self.mailbox.ask(|reply| Ask::Heartbeat { heartbeat, reply });
-        let answer = answer_within(REQUEST_TIMEOUT, asked).await.or_status()?;
+        let answer = self.ask(|reply| Ask::Heartbeat { heartbeat, reply }).await.or_status()?;
         Ok(Response::new(v1::HeartbeatResponse {
             fenced: answer.fenced,
             may_shut_down: answer.may_shut_down,
@@ -164,8 +162,7 @@ impl CoordinatorService for Rpc {
         &self,
         _request: Request<v1::DescribeQuorumRequest>,
     ) -> Result<Response<v1::DescribeQuorumResponse>, Status> {
-        let asked = self.mailbox.ask(|reply| Ask::Describe { reply });
-        let quorum = answer_within(REQUEST_TIMEOUT, asked).await.or_status()?;
+        let quorum = self.ask(|reply| Ask::Describe { reply }).await.or_status()?;
         let member = |raft_id: u64, voter: bool| v1::QuorumMember {
             raft_id,
             // Members do not know each other's addresses yet; each knows its own.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use cluster::decision::NewTopic;
-use cluster::{Endpoint, Incarnation, MetadataImage, Registration};
+use cluster::{ClusterError, Endpoint, Incarnation, MetadataImage, Registration};
 use disk::{FaultyDisk, Operation, PlannedFault};
 use kv_store::{KvStore, MemoryStore};
 use tokio::sync::oneshot::{self, error::TryRecvError};

@@ -12,7 +12,7 @@ use wire::v1::coordinator::WatchMetadataResponse;
 
 use super::Rpc;
 use crate::feed::{Due, snapshot};
-use crate::request::RequestError;
+use crate::request::{Request, RequestError};
 
 impl Rpc {
     /// Everything after `after`, from a state that holds at least what was certain when this was
@@ -24,7 +24,7 @@ impl Rpc {
         impl Stream<Item = Result<WatchMetadataResponse, Status>> + Send + 'static + use<>,
         RequestError,
     > {
-        let held = self.barrier().await?;
+        let held = self.ask(|reply| Request::Barrier { reply }).await?;
         if held < after {
             return Err(RequestError::Ahead { asked: after, held });
         }
