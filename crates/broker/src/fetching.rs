@@ -188,7 +188,7 @@ impl Fetching {
         let (next, max_bytes) = round.next(index)?;
         match self.read(&next, max_bytes).await {
             Ok((gathered, advance)) => {
-                round.add(index, gathered);
+                round.add(index, gathered, max_bytes);
                 Some(advance)
             }
             Err(error) => {
@@ -285,12 +285,14 @@ pub(crate) async fn advanced(mut committed: watch::Receiver<Offset>) {
 struct Round {
     query: Query,
     got: Vec<Option<Result<Gathered, FetchError>>>,
+    /// A batch that is there would make the answer too large.
+    full: bool,
 }
 
 impl Round {
     fn new(query: Query) -> Self {
         let got = query.partitions.iter().map(|_| None).collect();
-        Self { query, got }
+        Self { query, got, full: false }
     }
 
     fn len(&self) -> usize {
@@ -312,7 +314,15 @@ impl Round {
         }
     }
 
-    fn add(&mut self, index: usize, more: Gathered) {
+    /// Adds what was read within `max_bytes`. One whole batch may be more than that: as the first
+    /// it is taken, so that readers always advance; behind others it is left for the next fetch.
+    fn add(&mut self, index: usize, more: Gathered, max_bytes: usize) {
+        let more = if max_bytes < more.len() && 0 < self.bytes() {
+            self.full = true;
+            more.without_batches(self.next(index).map_or(Offset::ZERO, |(asked, _)| asked.offset))
+        } else {
+            more
+        };
         if let Some(slot) = self.got.get_mut(index) {
             *slot = Some(Ok(match slot.take() {
                 Some(Ok(gathered)) => gathered.and(more),
@@ -336,7 +346,9 @@ impl Round {
     /// or something failed, which the reader should hear at once.
     fn is_enough(&self) -> bool {
         let failed = self.got.iter().flatten().any(Result::is_err);
-        failed || self.query.min_bytes.clamp(1, self.query.max_bytes.max(1)) <= self.bytes()
+        failed
+            || self.full
+            || self.query.min_bytes.clamp(1, self.query.max_bytes.max(1)) <= self.bytes()
     }
 
     fn finish(self) -> Vec<Fetched> {

@@ -7,6 +7,7 @@ use commit_log::AppendError;
 use record::Batch;
 use replication::{Acknowledged, Acks, ProduceError};
 use thiserror::Error;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
 
@@ -18,7 +19,7 @@ mod task;
 pub(crate) use task::{Leadership, Task};
 
 /// What a producer hears.
-pub(crate) type Outcome = Result<Acknowledged, ProduceError<AppendError>>;
+pub(crate) type Outcome = Result<Acknowledged, PartitionError>;
 
 /// Batches for one partition: verified, and counted against the broker's memory.
 #[derive(Debug)]
@@ -48,6 +49,15 @@ pub(crate) enum PartitionError {
         /// Whose queue.
         partition: TopicPartition,
     },
+    /// The leadership ended before the produce was taken up.
+    #[error(
+        "this broker no longer leads {partition}; nothing was written: refresh the metadata and \
+         send it to the new leader"
+    )]
+    Ended {
+        /// Of which partition.
+        partition: TopicPartition,
+    },
     /// It was refused, or its outcome is not known.
     #[error(transparent)]
     Produce(#[from] ProduceError<AppendError>),
@@ -57,6 +67,7 @@ impl Coded for PartitionError {
     fn reason(&self) -> Reason {
         match self {
             Self::Busy { .. } => Reason::Busy,
+            Self::Ended { .. } => Reason::NotLeaderOrFollower,
             Self::Produce(error) => error.reason(),
         }
     }
@@ -113,10 +124,8 @@ impl Partition {
     pub(crate) fn offer(&self, produce: Produce) -> Result<Answer, PartitionError> {
         let (reply, outcome) = oneshot::channel();
         self.requests.try_send(Request { produce, reply }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => {
-                PartitionError::Busy { partition: self.name.clone() }
-            }
-            mpsc::error::TrySendError::Closed(_) => ProduceError::NoLongerLeader.into(),
+            TrySendError::Full(_) => PartitionError::Busy { partition: self.name.clone() },
+            TrySendError::Closed(_) => PartitionError::Ended { partition: self.name.clone() },
         })?;
         Ok(Answer { outcome, lease: self.lease.clone() })
     }
@@ -130,7 +139,7 @@ impl Partition {
     pub(crate) async fn submit(&self, produce: Produce) -> Result<Answer, PartitionError> {
         let (reply, outcome) = oneshot::channel();
         let sent = self.requests.send(Request { produce, reply }).await;
-        sent.map_err(|_closed| ProduceError::NoLongerLeader)?;
+        sent.map_err(|_closed| PartitionError::Ended { partition: self.name.clone() })?;
         Ok(Answer { outcome, lease: self.lease.clone() })
     }
 }
@@ -149,10 +158,11 @@ impl Answer {
     ///
     /// The produce was refused, or its outcome is not known.
     pub(crate) async fn wait(self) -> Result<Acknowledged, PartitionError> {
-        // The task drops a reply unanswered only when it ends.
-        let outcome = self.outcome.await.unwrap_or(Err(ProduceError::NoLongerLeader))?;
+        // The task drops a reply unanswered only when it dies.
+        let unknown = || PartitionError::from(ProduceError::NoLongerLeader);
+        let outcome = self.outcome.await.map_err(|_died| unknown())??;
         // Without the lease another broker may lead already, and not hold what was appended.
-        if self.lease.holds() { Ok(outcome) } else { Err(ProduceError::NoLongerLeader.into()) }
+        if self.lease.holds() { Ok(outcome) } else { Err(unknown()) }
     }
 }
 

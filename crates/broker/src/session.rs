@@ -8,7 +8,7 @@ use cluster::{ClusterId, Registration};
 use daemon::clock::Clock;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use types::{BrokerEpoch, Coded, Reason, Revision};
@@ -139,7 +139,8 @@ impl Session {
         let interval = registered.lease / BEATS_PER_LEASE;
         loop {
             let sent = self.clock.monotonic();
-            match self.heartbeat(registered.epoch, interval, Stay::On).await {
+            let told = self.view.borrow().image.revision();
+            match self.heartbeat(registered.epoch, told, interval, Stay::On).await {
                 Ok((answer, sent)) => self.heard(answer, sent, registered.lease),
                 Err(CoordinatorError::Refused(error)) if is_stale(&error) => {
                     warn!(error = %error, "registration ran out");
@@ -148,7 +149,7 @@ impl Session {
                 }
                 Err(error) => warn!(error = %error, "heartbeat was not answered"),
             }
-            self.rest_until(sent + interval).await;
+            self.rest_until(sent + interval, told).await;
         }
     }
 
@@ -162,11 +163,19 @@ impl Session {
         });
     }
 
-    /// Sleeps, and gives word if the lease runs out meanwhile.
-    async fn rest_until(&self, next: Duration) {
+    /// Sleeps, and gives word if the lease runs out meanwhile. A broker that is fenced waits for
+    /// nothing but its metadata: the next heartbeat is due once that is beyond `told`.
+    async fn rest_until(&self, next: Duration, told: Revision) {
         let now = self.clock.monotonic();
         let rest = next.saturating_sub(now);
         let lease = self.lease.borrow().remaining(now);
+        if lease.is_zero() {
+            let mut view = self.view.clone();
+            let moved = view.wait_for(|view| told < view.image.revision());
+            // It moved, or time is up.
+            drop(timeout(rest, moved).await);
+            return;
+        }
         if lease < rest {
             sleep(lease).await;
             self.lease.send_modify(|_| ());
@@ -178,13 +187,14 @@ impl Session {
     async fn heartbeat(
         &self,
         epoch: BrokerEpoch,
+        told: Revision,
         patience: Duration,
         stay: Stay,
     ) -> Result<(HeartbeatResponse, Duration), CoordinatorError> {
         let request = HeartbeatRequest {
             broker_id: self.registration.broker.get(),
             broker_epoch: epoch.get(),
-            metadata_revision: self.view.borrow().image.revision().get(),
+            metadata_revision: told.get(),
             wants_shutdown: stay == Stay::Leave,
         };
         let clock = self.clock;
@@ -201,7 +211,8 @@ impl Session {
     async fn leave(&self, registered: Registered) {
         let deadline = self.clock.monotonic() + LEAVE_PATIENCE;
         while self.clock.monotonic() < deadline {
-            match self.heartbeat(registered.epoch, LEAVE_PATIENCE, Stay::Leave).await {
+            let told = self.view.borrow().image.revision();
+            match self.heartbeat(registered.epoch, told, LEAVE_PATIENCE, Stay::Leave).await {
                 Ok((answer, _)) if answer.may_shut_down => return,
                 Ok(_) => sleep(LEAVE_INTERVAL).await,
                 Err(error) => {

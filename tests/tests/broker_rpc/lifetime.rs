@@ -102,3 +102,26 @@ async fn whichever_broker_is_asked_the_leader_answers() {
     second.stop().await;
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_broker_that_is_cut_off_stops_leading_by_itself() {
+    let cluster = Cluster::start();
+    let mut broker = cluster.broker(1).await;
+    broker.produce("t", Acks::All, &["a"]).await;
+    cluster.stop().await;
+
+    let refused = async {
+        loop {
+            let produced = broker.produce("t", Acks::Leader, &["b"]).await;
+            match produced.error.map(|error| error.reason).as_deref() {
+                Some("NOT_LEADER_OR_FOLLOWER") => break,
+                // The one that was under way at the very moment: its outcome is not known.
+                Some("REQUEST_TIMED_OUT") | None => {}
+                Some(other) => panic!("{other}"),
+            }
+        }
+    };
+    timeout(PATIENCE, refused).await.unwrap();
+    let fetched = broker.fetch("t", 0, Duration::from_mins(10)).await;
+    assert_eq!(fetched.error.unwrap().reason, "NOT_LEADER_OR_FOLLOWER", "no stale reads");
+}

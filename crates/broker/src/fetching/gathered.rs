@@ -29,6 +29,11 @@ impl Gathered {
         Self { pieces, next, high_watermark, log_start, epoch }
     }
 
+    /// As if reading from `next` had found nothing.
+    pub(crate) fn without_batches(self, next: Offset) -> Self {
+        Self { pieces: Vec::new(), next, ..self }
+    }
+
     /// This and what was read behind it.
     pub(crate) fn and(mut self, more: Self) -> Self {
         self.pieces.extend(more.pieces);

@@ -26,7 +26,7 @@ fn gathered(bytes: &'static [u8], next: u64) -> Gathered {
 fn a_fetch_that_found_nothing_waits_whatever_its_least() {
     for min_bytes in [0, 1, 100] {
         let mut round = round(min_bytes, 1000, vec![asked(0, 1000)]);
-        round.add(0, gathered(b"", 3));
+        round.add(0, gathered(b"", 3), 1_000);
         assert!(!round.is_enough());
     }
 }
@@ -34,23 +34,23 @@ fn a_fetch_that_found_nothing_waits_whatever_its_least() {
 #[test]
 fn it_is_answered_once_its_partitions_together_have_its_least() {
     let mut round = round(8, 1000, vec![asked(0, 1000), asked(1, 1000)]);
-    round.add(0, gathered(b"12345", 4));
+    round.add(0, gathered(b"12345", 4), 1_000);
     assert!(!round.is_enough());
-    round.add(1, gathered(b"678", 4));
+    round.add(1, gathered(b"678", 4), 1_000);
     assert!(round.is_enough());
 }
 
 #[test]
 fn a_least_beyond_the_most_does_not_wait_for_ever() {
     let mut round = round(1000, 5, vec![asked(0, 1000)]);
-    round.add(0, gathered(b"12345", 4));
+    round.add(0, gathered(b"12345", 4), 1_000);
     assert!(round.is_enough());
 }
 
 #[test]
 fn an_error_is_answered_at_once_and_alone() {
     let mut round = round(100, 1000, vec![asked(0, 1000)]);
-    round.add(0, gathered(b"12345", 4));
+    round.add(0, gathered(b"12345", 4), 1_000);
     round.fail(0, FetchError::ShuttingDown);
     assert!(round.is_enough());
     assert_eq!(round.next(0), None);
@@ -64,18 +64,36 @@ fn an_error_is_answered_at_once_and_alone() {
 fn reading_goes_on_behind_what_was_read_within_what_is_left() {
     let mut round = round(100, 12, vec![asked(0, 10), asked(1, 10)]);
     assert_eq!(round.next(0), Some((asked(0, 10), 10)));
-    round.add(0, gathered(b"1234", 7));
+    round.add(0, gathered(b"1234", 7), 1_000);
     let on = Asked { offset: Offset::new(7), ..asked(0, 10) };
     assert_eq!(round.next(0), Some((on, 6)));
     assert_eq!(round.next(1), Some((asked(1, 10), 8)));
 }
 
 #[test]
+fn a_batch_too_large_is_taken_alone_and_left_behind_others() {
+    let mut first = round(100, 4, vec![asked(0, 1000), asked(1, 1000)]);
+    first.add(0, gathered(b"", 3), 4);
+    first.add(1, gathered(b"too large", 8), 4);
+    assert!(first.is_enough());
+    let mut second = round(100, 4, vec![asked(0, 1000), asked(1, 1000)]);
+    second.add(0, gathered(b"1", 4), 4);
+    second.add(1, gathered(b"too large", 8), 3);
+    assert!(second.is_enough(), "waiting would not make it smaller");
+    let sizes = |round: Round| {
+        let gathered = round.finish().into_iter().map(|fetched| fetched.outcome.unwrap());
+        gathered.map(|gathered| (gathered.len(), gathered.next().get())).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(first), [(0, 3), (9, 8)]);
+    assert_eq!(sizes(second), [(1, 4), (0, 3)]);
+}
+
+#[test]
 fn what_was_read_before_and_after_waiting_is_one_answer() {
     let mut round = round(6, 1000, vec![asked(0, 1000)]);
-    round.add(0, gathered(b"123", 4));
-    round.add(0, gathered(b"", 4));
-    round.add(0, gathered(b"456", 5));
+    round.add(0, gathered(b"123", 4), 1_000);
+    round.add(0, gathered(b"", 4), 1_000);
+    round.add(0, gathered(b"456", 5), 1_000);
     let fetched = round.finish().pop().unwrap();
     assert_eq!(fetched.outcome.unwrap().into_batches(), Bytes::from_static(b"123456"));
 }

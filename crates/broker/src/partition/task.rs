@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 
-use super::{Outcome, Partition, Produce, Request};
+use super::{Outcome, Partition, PartitionError, Produce, Request};
 use crate::directory::{AppendResult, AppendSlot, DirectoryQueue, Log};
 use crate::lease::LeaseView;
 
@@ -36,6 +36,7 @@ pub(crate) struct Leadership {
 #[derive(Debug)]
 pub(crate) struct Task {
     leader: Leader<oneshot::Sender<Outcome>>,
+    name: TopicPartition,
     key: LogKey,
     requests: mpsc::Receiver<Request>,
     membership: watch::Receiver<Membership>,
@@ -83,6 +84,7 @@ impl Task {
         let appends = FuturesOrdered::new();
         let task = Self {
             leader,
+            name: partition.name.clone(),
             key,
             requests,
             membership,
@@ -104,6 +106,9 @@ impl Task {
             self.step(input);
         }
         self.requests.close();
+        while let Some(request) = next.take().or_else(|| self.requests.try_recv().ok()) {
+            answer(request.reply, Err(PartitionError::Ended { partition: self.name.clone() }));
+        }
         self.step(Input::Fenced);
         while let Some(done) = self.appends.next().await {
             if let Ok(answer) = done {
@@ -157,11 +162,17 @@ impl Task {
                 Effect::HighWatermark(end) => {
                     self.committed.send_replace(end);
                 }
-                // Whoever asked may have given up; its answer is then of no use to anyone.
-                Effect::Answer { reply, outcome } => drop(reply.send(outcome)),
+                Effect::Answer { reply, outcome } => {
+                    answer(reply, outcome.map_err(PartitionError::from));
+                }
             }
         }
     }
+}
+
+/// Whoever asked may have given up; its answer is then of no use to anyone.
+fn answer(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
+    drop(reply.send(outcome));
 }
 
 fn ends(log: &Log) -> LogEnds {

@@ -41,17 +41,17 @@ async fn a_full_queue_is_an_answer() {
 }
 
 #[tokio::test]
-async fn whoever_waits_when_leadership_ends_is_told_that_the_outcome_is_unknown() {
+async fn what_was_not_taken_up_when_leadership_ends_was_not_written() {
     let (led, task) = led_partition().await;
     let waits = led.partition.offer(led.produce("a", Acks::All)).unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
     task.run(stop).await;
 
-    let unknown = PartitionError::Produce(ProduceError::NoLongerLeader).to_string();
-    assert_eq!(waits.wait().await.unwrap_err().to_string(), unknown);
+    assert_eq!(waits.wait().await.unwrap_err().reason(), Reason::NotLeaderOrFollower);
     let refused = led.partition.offer(led.produce("b", Acks::All)).unwrap_err();
-    assert_eq!(refused.to_string(), unknown);
+    assert_eq!(refused.reason(), Reason::NotLeaderOrFollower);
+    assert_eq!(led.partition.log().end(), Offset::ZERO);
     assert!(led.partition.committed().changed().await.is_err(), "readers are told too");
 }
 

@@ -52,6 +52,22 @@ impl InFlight {
     }
 }
 
+/// What is still to come from the client.
+#[derive(Debug)]
+enum Input {
+    Open,
+    /// The client has sent all it wanted.
+    Complete,
+    /// Nothing more is read; the client is told why once it has its answers.
+    Broken(Status),
+}
+
+impl Input {
+    const fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+}
+
 impl ProduceStreams {
     /// Begins to serve one stream.
     pub(super) fn open(
@@ -71,8 +87,8 @@ impl ProduceStreams {
     ) {
         let mut in_flight = InFlight { bytes: 0, max: self.max_in_flight };
         let mut pending = FuturesUnordered::new();
-        let mut end = None;
-        while end.is_none() || !pending.is_empty() {
+        let mut input = Input::Open;
+        while input.is_open() || !pending.is_empty() {
             tokio::select! {
                 Some((answer, bytes)) = pending.next() => {
                     in_flight.remove(bytes);
@@ -81,7 +97,7 @@ impl ProduceStreams {
                         return;
                     }
                 }
-                message = requests.message(), if end.is_none() && in_flight.has_room() => {
+                message = requests.message(), if input.is_open() && in_flight.has_room() => {
                     match message {
                         Ok(Some(request)) => {
                             let bytes = request.batches.len();
@@ -89,16 +105,16 @@ impl ProduceStreams {
                             let answer = self.queue(request).await;
                             pending.push(async move { (answer.wait().await, bytes) });
                         }
-                        Ok(None) => end = Some(None),
-                        Err(status) => end = Some(Some(status)),
+                        Ok(None) => input = Input::Complete,
+                        Err(status) => input = Input::Broken(status),
                     }
                 }
-                () = self.draining.cancelled(), if end.is_none() => {
-                    end = Some(Some(to_status(&AppendFailure::ShuttingDown)));
+                () = self.draining.cancelled(), if input.is_open() => {
+                    input = Input::Broken(to_status(&AppendFailure::ShuttingDown));
                 }
             }
         }
-        if let Some(Some(status)) = end {
+        if let Input::Broken(status) = input {
             // Nobody listens any more if this fails.
             answers.send(Err(status)).await.ok();
         }
