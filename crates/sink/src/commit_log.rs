@@ -81,10 +81,7 @@ impl<S: FileStore> CommitLog<S> {
             // A name of digits and letters is always legal.
             let temporary = staging.join(&name).unwrap_or_else(|_legal| staging.clone());
             match write_file(&self.store, &temporary, bytes.clone()).await {
-                Ok(()) => {
-                    insist(|| self.store.sync_directory(&staging)).await?;
-                    return Ok(temporary);
-                }
+                Ok(()) => return Ok(temporary),
                 // Worth nothing now, whatever became of it: start a new one.
                 Err(StoreError::Unknown { .. }) if tries < TRIES => {}
                 Err(error) => return Err(error),

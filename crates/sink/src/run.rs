@@ -20,7 +20,7 @@ use crate::report::{Committed, Report, Timings};
 use crate::schemas::Schemas;
 use crate::source::{RecordSource, SchemaSource};
 use crate::stage::{FileSettings, Stage, StagedPartition, TombstonePolicy, stage_partition};
-use crate::store::{FileStore, Operation, StoreError, insist, make_lasting};
+use crate::store::{Deadline, FileStore, Operation, StoreError, insist, make_lasting};
 
 /// How topics are landed.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct Settings {
 /// Lands topics from a source in a lake.
 #[derive(Clone)]
 pub struct Sink<S, R, C> {
-    store: S,
+    store: Deadline<S>,
     source: R,
     schemas: C,
     settings: Settings,
@@ -86,7 +86,7 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
     /// A sink from `source` and `schemas` into `store`.
     pub fn new(store: S, source: R, schemas: C, settings: Settings, clock: Clock) -> Self {
         let progress = Arc::new(crate::progress::Silent);
-        Self { store, source, schemas, settings, clock, progress }
+        Self { store: Deadline::usual(store), source, schemas, settings, clock, progress }
     }
 
     /// The same sink, that shows how it gets on.
@@ -107,7 +107,7 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
         Ok(RunId::new(self.clock.now(), noise))
     }
 
-    fn log(&self, topic: &TopicName) -> Result<CommitLog<S>, RunError> {
+    fn log(&self, topic: &TopicName) -> Result<CommitLog<Deadline<S>>, RunError> {
         let paths = TopicPaths::new(topic).map_err(|source| RunError::ReservedTopic { source })?;
         Ok(CommitLog { store: self.store.clone(), paths })
     }
@@ -123,7 +123,7 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
         Ok(DryRun { plan: self.plan(&log).await?, unpublished })
     }
 
-    async fn plan(&self, log: &CommitLog<S>) -> Result<Plan, RunError> {
+    async fn plan(&self, log: &CommitLog<Deadline<S>>) -> Result<Plan, RunError> {
         let head = log.head().await?;
         let source = self.source.describe(log.paths.topic()).await?;
         Ok(plan(head.as_ref(), &source, self.settings.limits, self.settings.gaps)?)
@@ -185,7 +185,7 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
 
     async fn stage(
         &self,
-        log: &CommitLog<S>,
+        log: &CommitLog<Deadline<S>>,
         plan: &Plan,
         run_id: &RunId,
         began: Duration,
@@ -225,7 +225,7 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
 
     async fn stage_partitions(
         &self,
-        stage: &Arc<Stage<S, C>>,
+        stage: &Arc<Stage<Deadline<S>, C>>,
         plan: &Plan,
         tasks: &mut JoinSet<Result<StagedPartition, RunError>>,
     ) -> Result<Staged, RunError> {
@@ -245,7 +245,7 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
     /// Makes the commit, or finds that it cannot be made any more.
     async fn commit(
         &self,
-        log: &CommitLog<S>,
+        log: &CommitLog<Deadline<S>>,
         plan: &mut Plan,
         run_id: &RunId,
         staged: &Staged,
@@ -281,7 +281,7 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
 
     fn record(
         &self,
-        log: &CommitLog<S>,
+        log: &CommitLog<Deadline<S>>,
         plan: &Plan,
         run_id: &RunId,
         staged: &Staged,
@@ -293,7 +293,12 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
 
     /// Deletes the staging of a run that has not committed and cannot any more, and says why it
     /// ended. A failed clean-up is left to the next run.
-    async fn give_up(&self, log: &CommitLog<S>, run_id: &RunId, error: RunError) -> RunError {
+    async fn give_up(
+        &self,
+        log: &CommitLog<Deadline<S>>,
+        run_id: &RunId,
+        error: RunError,
+    ) -> RunError {
         self.progress.end();
         // Without its staging directory, a run was taken for dead and collected.
         let staging = log.paths.staging_of(run_id);

@@ -14,7 +14,7 @@
 //! 5. **No answer is an answer.** [`StoreError::Unknown`] says that the operation may have taken
 //!    effect, or may yet: look before doing anything that depends on it. Every other error says
 //!    that it did not.
-//! 6. **Every call ends.** [`Deadline`] sees to it: a store inside it may hang.
+//! 6. **Every call ends.** [`Deadline`] sees to it, around whatever store a run is given.
 
 mod deadline;
 mod error;

@@ -14,7 +14,7 @@ use crate::commit_log::CommitLog;
 use crate::error::RunError;
 use crate::progress::{Phase, Progress};
 use crate::publish::{PARALLEL_NAMES, PIECE};
-use crate::store::{EntryKind, FileStore, StoreError, insist, list_or_none};
+use crate::store::{Deadline, EntryKind, FileStore, StoreError, insist, list_or_none};
 
 /// How closely files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +148,7 @@ pub async fn verify<S: FileStore>(
     progress: &dyn Progress,
 ) -> Result<Findings, RunError> {
     let paths = TopicPaths::new(topic).map_err(|source| RunError::ReservedTopic { source })?;
-    let log = CommitLog { store: store.clone(), paths };
+    let log = CommitLog { store: Deadline::usual(store.clone()), paths };
     let sequences = log.sequences().await?;
     let mut findings = Findings::default();
     let mut known = BTreeSet::new();
@@ -171,14 +171,14 @@ pub async fn verify<S: FileStore>(
         }
         known.extend(record.files.iter().map(|file| file.path.clone()));
         if sequences.done.contains(seq) {
-            check_files(store, &record, depth, progress, &mut findings).await?;
+            check_files(&log.store, &record, depth, progress, &mut findings).await?;
         } else {
             findings.problems.push(Problem::Unpublished { seq: *seq });
         }
         before = Some(record);
     }
     for directory in [log.paths.data(), log.paths.quarantine()] {
-        find_strangers(store, directory, &known, &mut findings).await?;
+        find_strangers(&log.store, directory, &known, &mut findings).await?;
     }
     Ok(findings)
 }
@@ -194,7 +194,7 @@ pub async fn history<S: FileStore>(
     count: usize,
 ) -> Result<Vec<CommitRecord>, RunError> {
     let paths = TopicPaths::new(topic).map_err(|source| RunError::ReservedTopic { source })?;
-    let log = CommitLog { store: store.clone(), paths };
+    let log = CommitLog { store: Deadline::usual(store.clone()), paths };
     let mut records = Vec::new();
     for seq in log.sequences().await?.records.iter().rev().take(count) {
         records.push(log.read(*seq).await?);

@@ -16,6 +16,10 @@ use crate::error::RunError;
 use crate::quarantine;
 use crate::store::{FileStore, FileWriter, Operation, StoreError};
 
+/// What a file in the making takes beside its bytes, and what its place in the commit will: so
+/// that a great many tiny files count too.
+const FILE_OVERHEAD: usize = 1024;
+
 /// Where a row goes: one file at a time for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
@@ -79,6 +83,7 @@ impl<S: FileStore, C: Send + Sync + 'static> Files<S, C> {
             let file = self.begin(slot, offset)?;
             let growing = Growing { file, schema: Arc::clone(schema), writer: None };
             self.growing.insert(slot, growing);
+            self.memory += FILE_OVERHEAD;
         }
         let Some(growing) = self.growing.get_mut(&slot) else { return Ok(()) };
         growing.file.push(offset, datum);
@@ -182,7 +187,7 @@ impl<S: FileStore, C: Send + Sync + 'static> Files<S, C> {
         let Some(Growing { mut file, writer, .. }) = self.growing.remove(&slot) else {
             return Ok(());
         };
-        self.memory = self.memory.saturating_sub(file.memory());
+        self.memory = self.memory.saturating_sub(file.memory() + FILE_OVERHEAD);
         self.open -= usize::from(writer.is_some());
         let bytes = file.take_encoded();
         let committed = self.committed(slot, &file);

@@ -21,6 +21,14 @@ pub struct DeadlineWriter<W> {
     path: LakePath,
 }
 
+impl<S: FileStore> Deadline<S> {
+    /// A store as every run and verification uses it: an answer within a minute. That is long for
+    /// a store at work, and short for a person who waits on one that is not.
+    pub(crate) fn usual(inner: S) -> Self {
+        Self::new(inner, Duration::from_mins(1))
+    }
+}
+
 impl<T> Deadline<T> {
     /// Gives every call of `inner` at most `limit`.
     pub fn new(inner: T, limit: Duration) -> Self {

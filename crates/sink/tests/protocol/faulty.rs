@@ -36,7 +36,7 @@ struct Lake {
     live: Tree,
     /// What a power loss leaves, before `pending`.
     lasting: Tree,
-    /// Changes of names since, in order; a journaling file system keeps a prefix of them.
+    /// Changes of names that were not synced, in order.
     pending: Vec<Change>,
 }
 
@@ -57,7 +57,8 @@ struct Content {
 #[derive(Clone, Debug)]
 enum Change {
     Make(String, Node),
-    Rename(String, String),
+    /// With what was moved: a file may get its lasting name before its first one would last.
+    Rename(String, String, Node),
     Delete(String),
 }
 
@@ -137,6 +138,14 @@ impl FaultyStore {
         for change in pending.into_iter().take(kept) {
             apply(&mut lake.lasting, change);
         }
+        // What lies in a directory that did not last is lost.
+        let directories = lake.lasting.clone();
+        let reachable = |path: &String| {
+            let path = LakePath::new(path).ok();
+            let above = std::iter::successors(path, LakePath::parent).skip(1);
+            above.into_iter().all(|it| directories.contains_key(it.as_str()))
+        };
+        lake.lasting.retain(|path, _| reachable(path));
         lake.live = lake.lasting.clone();
         for node in lake.live.values() {
             if let Node::File(content) = node {
@@ -249,7 +258,7 @@ fn apply(tree: &mut Tree, change: Change) {
             let below = format!("{path}/");
             tree.retain(|name, _| *name != path && !name.starts_with(&below));
         }
-        Change::Rename(from, to) => {
+        Change::Rename(from, to, moved) => {
             let below = format!("{from}/");
             let names = tree.keys().filter(|name| **name == from || name.starts_with(&below));
             let names: Vec<String> = names.cloned().collect();
@@ -258,6 +267,7 @@ fn apply(tree: &mut Tree, change: Change) {
                     tree.insert(name.replacen(&from, &to, 1), node);
                 }
             }
+            tree.insert(to, moved);
         }
     }
 }
@@ -266,7 +276,7 @@ fn touches(change: &Change, directory: &str) -> bool {
     let parent = |path: &str| path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
     match change {
         Change::Make(path, _) | Change::Delete(path) => parent(path) == directory,
-        Change::Rename(from, to) => parent(from) == directory || parent(to) == directory,
+        Change::Rename(from, to, _) => parent(from) == directory || parent(to) == directory,
     }
 }
 
@@ -300,9 +310,9 @@ impl FileStore for FaultyStore {
 
     async fn rename(&self, from: &LakePath, to: &LakePath) -> Result<(), StoreError> {
         let rename = |lake: &mut Lake| {
-            lake.found(from)?;
+            let moved = lake.found(from)?.clone();
             lake.vacancy(to)?;
-            lake.change(Change::Rename(from.to_string(), to.to_string()));
+            lake.change(Change::Rename(from.to_string(), to.to_string(), moved));
             Ok(())
         };
         self.run(Operation::Rename, from, rename).await
@@ -368,10 +378,13 @@ impl FileStore for FaultyStore {
     async fn sync_directory(&self, path: &LakePath) -> Result<(), StoreError> {
         let sync = |lake: &mut Lake| {
             lake.found(path)?;
-            let last = lake.pending.iter().rposition(|change| touches(change, path.as_str()));
-            let lasting: Vec<Change> = lake.pending.drain(..last.map_or(0, |it| it + 1)).collect();
-            for change in lasting {
-                apply(&mut lake.lasting, change);
+            // These names, and no others: of those the store promises nothing.
+            for change in std::mem::take(&mut lake.pending) {
+                if touches(&change, path.as_str()) {
+                    apply(&mut lake.lasting, change);
+                } else {
+                    lake.pending.push(change);
+                }
             }
             Ok(())
         };
