@@ -27,7 +27,7 @@ where
     match serve(name, build).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            error!(error = failure.as_ref(), service = name, "service stopped");
+            error!(error = chain(failure.as_ref()), service = name, "service stopped");
             ExitCode::FAILURE
         }
     }
@@ -45,4 +45,43 @@ where
     service.run(shutdown).await?;
     info!(service = name, "service drained");
     Ok(())
+}
+
+/// An error with its causes, since a line of JSON keeps the outermost text only. Causes that are
+/// quoted in the text already are not said twice.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use thiserror::Error;
+
+    use super::*;
+
+    #[derive(Debug, Error)]
+    #[error("cannot open the log")]
+    struct Outer(#[source] Quoting);
+
+    #[derive(Debug, Error)]
+    #[error("cannot lock the file: {0}")]
+    struct Quoting(#[source] io::Error);
+
+    #[test]
+    fn the_log_tells_every_cause_once() {
+        let error = Outer(Quoting(io::Error::other("it is in use")));
+        assert_eq!(chain(&error), "cannot open the log: cannot lock the file: it is in use");
+    }
 }
