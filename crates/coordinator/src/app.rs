@@ -44,7 +44,7 @@ pub struct App {
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// The configuration cannot work.
-    #[error("the configuration is wrong")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// The port is taken, or the address is not this host's.
     #[error("cannot listen on {address}")]
@@ -56,10 +56,10 @@ pub enum BuildError {
         source: io::Error,
     },
     /// The checkpoint store cannot be opened.
-    #[error("the checkpoint store cannot be opened")]
+    #[error(transparent)]
     Store(#[from] KvError),
     /// The data directory does not make a member of a quorum.
-    #[error("the metadata log cannot be opened")]
+    #[error(transparent)]
     Raft(#[from] RaftError),
     /// The system has no randomness, or no thread, to give.
     #[error("the system refuses what a coordinator needs")]

@@ -29,6 +29,9 @@ mod waiting;
 
 use waiting::{Read, Ticket, Waiting};
 
+/// Commands since the last checkpoint that call for another: they are in memory too.
+const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
+
 /// Between two looks at the log's files.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -50,7 +53,7 @@ pub(crate) struct Settings {
     pub(crate) session_timeout: Duration,
     /// Between two ticks of raft's clock.
     pub(crate) tick: Duration,
-    /// A checkpoint is taken after so many entries.
+    /// A checkpoint is taken after so many entries, or sooner if they are large.
     pub(crate) checkpoint_entries: u64,
 }
 
@@ -80,6 +83,8 @@ pub(crate) struct Controller<D: Disk> {
     fenced_at: BTreeMap<BrokerId, Revision>,
     last_tick: Duration,
     next_upkeep: Duration,
+    /// Applied since the last checkpoint was begun.
+    uncheckpointed_bytes: usize,
     checkpointing: bool,
 }
 
@@ -104,6 +109,7 @@ impl<D: Disk> Controller<D> {
             fenced_at: BTreeMap::new(),
             last_tick: now,
             next_upkeep: now + UPKEEP_INTERVAL,
+            uncheckpointed_bytes: 0,
             checkpointing: false,
         }
     }
@@ -221,6 +227,7 @@ impl<D: Disk> Controller<D> {
 
     fn apply(&mut self, committed: Committed, now: Now) -> Result<(), RaftError> {
         let Committed { place, data } = committed;
+        self.uncheckpointed_bytes += data.len();
         let revision = Revision::new(place.index);
         let outcome = if data.is_empty() {
             self.state.pass(revision);
@@ -290,11 +297,14 @@ impl<D: Disk> Controller<D> {
     }
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
-        let behind = self.applied.index - self.replica.checkpointed();
-        if self.checkpointing || behind < self.settings.checkpoint_entries {
+        let entries = self.applied.index - self.replica.checkpointed();
+        let due = self.settings.checkpoint_entries <= entries
+            || CHECKPOINT_BYTES <= self.uncheckpointed_bytes;
+        if self.checkpointing || !due {
             return None;
         }
         self.checkpointing = true;
+        self.uncheckpointed_bytes = 0;
         Some(self.replica.checkpoint(self.applied, self.state.clone()))
     }
 
