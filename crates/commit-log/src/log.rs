@@ -33,6 +33,9 @@ pub(crate) struct Log<D: Disk> {
     segments: Vec<Tracked<D>>,
     /// Names in the folder changed since it was last synced.
     names_unsynced: bool,
+    /// A write was taken back since the last sync. Until that is durable, a crash could bring back
+    /// records that were refused.
+    took_back: bool,
     end: Offset,
     durable_end: Offset,
     cuts: u64,
@@ -144,6 +147,7 @@ impl<D: Disk> Log<D> {
             meta,
             segments,
             names_unsynced: false,
+            took_back: false,
             end,
             durable_end: end,
             cuts: 0,
@@ -170,8 +174,9 @@ impl<D: Disk> Log<D> {
         self.meta.current().log_start
     }
 
-    pub(crate) fn durability(&self) -> Durability {
-        self.config.durability
+    /// Whether what was written to it must be durable before it is answered.
+    pub(crate) fn must_sync(&self) -> bool {
+        self.took_back || self.config.durability == Durability::Fsync
     }
 
     pub(crate) fn set_config(&mut self, config: LogConfig) {
@@ -210,6 +215,7 @@ impl<D: Disk> Log<D> {
             tracked.unsynced = false;
         }
         self.names_unsynced = false;
+        self.took_back = false;
         self.durable_end = self.end;
         self.publish();
     }

@@ -9,7 +9,7 @@ use super::Directory;
 use super::fence::read_fence;
 use crate::checksum::crc32c;
 use crate::config::DirectoryConfig;
-use crate::error::{Action, DirectoryError, StorageFault};
+use crate::error::{Action, DirectoryError, Fenced, StorageFault};
 use crate::log::{Recovered, RecoveredLog, Unrecovered, recover, sweep};
 use crate::name::Folder;
 
@@ -55,12 +55,26 @@ impl<D: Disk> Directory<D> {
             fenced: None,
             lock,
         };
+        match directory.take_in_all(&folders, now) {
+            Ok(()) => Ok(directory),
+            Err(fault) if fault.is_final() => {
+                let Fenced { path, cause } = directory.fence(&fault);
+                Err(DirectoryError::Fenced { path, cause })
+            }
+            Err(fault) => Err(failed(fault)),
+        }
+    }
+
+    fn take_in_all(
+        &mut self,
+        folders: &[(String, Folder)],
+        now: Timestamp,
+    ) -> Result<(), StorageFault> {
         for (name, folder) in folders {
-            directory.take_in(&name, &folder, now).map_err(&failed)?;
+            self.take_in(name, folder, now)?;
         }
         // An earlier life may have made or moved folders without living to sync that.
-        directory.sync_names().map_err(&failed)?;
-        Ok(directory)
+        self.sync_names()
     }
 
     fn take_in(&mut self, name: &str, folder: &Folder, now: Timestamp) -> Result<(), StorageFault> {

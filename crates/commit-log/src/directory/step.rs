@@ -8,7 +8,6 @@ use disk::Disk;
 use types::{Offset, Timestamp};
 
 use super::{Append, Appended, Directory};
-use crate::config::Durability;
 use crate::error::{AppendError, StorageFault};
 use crate::log::{Failure, Unsynced};
 use crate::name::LogKey;
@@ -78,7 +77,7 @@ impl<D: Disk> Directory<D> {
         let work: Vec<(LogKey, Unsynced<D>)> = touched
             .iter()
             .filter_map(|key| self.logs.get(key).map(|log| (*key, log)))
-            .filter(|(_, log)| log.durability() == Durability::Fsync)
+            .filter(|(_, log)| log.must_sync())
             .map(|(key, log)| (key, log.unsynced()))
             .collect();
         let mut done = sync_all(&self.disk, &work, self.config.sync_threads.get());

@@ -44,8 +44,6 @@ impl<D: Disk> Log<D> {
         })?;
         let Some(last) = self.segments.last_mut() else { return Ok(base) };
         let written = write(&last.piece, &placed, append.epoch);
-        // Written or rolled back: neither is durable, and a refused record that comes back after a
-        // crash could take the place of one that was acknowledged.
         last.unsynced = true;
         match written {
             Ok(()) => {
@@ -57,6 +55,7 @@ impl<D: Disk> Log<D> {
                 Ok(base)
             }
             Err(fault) => {
+                self.took_back = true;
                 self.roll_back(fresh).map_err(Failure::Broken)?;
                 Err(if fault.is_final() {
                     Failure::Broken(fault)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use disk::{Disk, DiskFile, EntryKind};
-use types::{Offset, Timestamp};
+use types::{LeaderEpoch, Offset, Timestamp};
 
 use super::{Log, SegmentStage, Tracked};
 use crate::config::LogConfig;
@@ -127,8 +127,12 @@ pub(crate) fn recover<D: Disk>(
     }
     let found = Found::read(disk, folder, names, config, before)?;
     found.judge(folder, before)?;
-    let Found { mut segments, stale, torn, torn_bytes, flaw, .. } = found;
+    let Found { mut segments, stale, torn, torn_bytes, flaw, start_epoch, .. } = found;
 
+    if start_epoch != before.start_epoch {
+        // Before the segment that tells it goes.
+        meta.write(folder, Meta { start_epoch, ..before })?;
+    }
     // Newest first, so that no crash leaves a gap within the log.
     remove(disk, folder, torn.into_iter().rev())?;
     remove(disk, folder, stale)?;
@@ -144,8 +148,8 @@ pub(crate) fn recover<D: Disk>(
     disk.sync_dir(folder).map_err(Action::Sync.failed(folder))?;
 
     let end = segments.last().map_or(before.log_start, |last| last.piece.end);
-    let after = Meta { recovery_point: end, stage: Stage::Live, ..before };
-    if after != before {
+    let after = Meta { recovery_point: end, start_epoch, stage: Stage::Live, ..before };
+    if after != meta.current() {
         meta.write(folder, after)?;
     }
     let flaw = flaw.map(|(_, flaw)| flaw);
@@ -212,6 +216,8 @@ struct Found<D: Disk> {
     torn_bytes: u64,
     /// What is wrong with the first wrong one, and where it is.
     flaw: Option<(PathBuf, Flaw)>,
+    /// Epoch of the last record below the first segment.
+    start_epoch: Option<LeaderEpoch>,
     end: Offset,
 }
 
@@ -229,6 +235,7 @@ impl<D: Disk> Found<D> {
             torn: Vec::new(),
             torn_bytes: 0,
             flaw: None,
+            start_epoch: meta.start_epoch,
             end: meta.log_start,
         };
         let mut opened = Vec::with_capacity(names.len());
@@ -244,11 +251,33 @@ impl<D: Disk> Found<D> {
         }
         let starts = opened.partition_point(|(segment, _)| segment.name().base <= meta.log_start);
         let behind = opened.split_off(starts.saturating_sub(1).min(opened.len()));
-        found.stale.extend(opened.iter().map(|(segment, _)| segment.name()));
+        for (segment, _) in opened {
+            found.outlived(segment.name());
+        }
         for (segment, len) in behind {
             found.follow(segment, len, config, meta)?;
         }
+        if found.end < meta.log_start && meta.recovery_point <= meta.log_start {
+            found.disown(meta.log_start);
+        }
         Ok(found)
+    }
+
+    /// Deletion had done with all that is here, and a crash kept some of it.
+    fn disown(&mut self, log_start: Offset) {
+        for tracked in std::mem::take(&mut self.segments) {
+            self.outlived(tracked.piece.segment.name());
+        }
+        self.stale.append(&mut self.torn);
+        self.torn_bytes = 0;
+        self.flaw = None;
+        self.end = log_start;
+    }
+
+    /// The log begins behind this segment now, and remembers its epoch.
+    fn outlived(&mut self, name: SegmentName) {
+        self.start_epoch = self.start_epoch.max(Some(name.epoch));
+        self.stale.push(name);
     }
 
     /// Takes in the next segment, or its good part, or sets it aside.

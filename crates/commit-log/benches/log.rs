@@ -1,0 +1,3 @@
+//! Appending to a log and finding an offset in it.
+
+fn main() {}

@@ -1,0 +1,196 @@
+//! A directory with a log or two on a faulty disk, and words for what is done to it.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use commit_log::{
+    Append, AppendAt, AppendError, Appended, Directory, DirectoryConfig, DirectoryError,
+    Durability, LogConfig, LogKey, LogReader, Recovered,
+};
+use disk::{Disk, FaultyDisk};
+use record::{Batch, BatchBuilder, Batches, Compression};
+use types::{DirectoryId, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
+
+/// One record as a reader finds it: its offset, the epoch of its batch, and what it says.
+pub(crate) type Found = (u64, u32, u64);
+
+pub(crate) const DATA: &str = "/data";
+
+pub(crate) fn offset(raw: u64) -> Offset {
+    Offset::new(raw)
+}
+
+pub(crate) fn millis(raw: i64) -> Timestamp {
+    Timestamp::from_millis(raw)
+}
+
+pub(crate) fn key(partition: u32) -> LogKey {
+    LogKey { topic_id: TopicId::from_bytes([9; 16]), partition: PartitionId::new(partition) }
+}
+
+pub(crate) fn folder(partition: u32) -> PathBuf {
+    Path::new(DATA).join(key(partition).to_string())
+}
+
+/// Three small batches fill a segment; each batch but the first of a segment is indexed.
+pub(crate) fn small_segments(durability: Durability) -> LogConfig {
+    LogConfig { segment_bytes: 300, segment_ms: 1000, index_interval_bytes: 1, durability }
+}
+
+pub(crate) fn one_segment(durability: Durability) -> LogConfig {
+    LogConfig { segment_bytes: 1 << 20, ..small_segments(durability) }
+}
+
+/// A batch whose records say `words`, each at the time of its word.
+pub(crate) fn batch(words: &[u64]) -> Batch {
+    let mut builder = BatchBuilder::new(Compression::None);
+    for word in words {
+        let time = millis(i64::try_from(*word).unwrap());
+        builder.push(time, None, Some(&word.to_be_bytes()), &[]).unwrap();
+    }
+    builder.build().unwrap()
+}
+
+pub(crate) fn append(partition: u32, epoch: u32, batches: &[&[u64]]) -> Append {
+    Append {
+        log: key(partition),
+        epoch: LeaderEpoch::new(epoch),
+        batches: batches.iter().map(|words| batch(words)).collect(),
+        at: AppendAt::End,
+    }
+}
+
+/// The records in bytes that a log gave.
+pub(crate) fn records(bytes: bytes::Bytes) -> Vec<Found> {
+    let mut found = Vec::new();
+    for batch in Batches::new(bytes) {
+        let batch = batch.expect("a log gives whole batches");
+        let epoch = batch.header().leader_epoch.unwrap().get();
+        for record in batch.records().unwrap() {
+            let record = record.unwrap();
+            let word = u64::from_be_bytes(record.value.as_deref().unwrap().try_into().unwrap());
+            found.push((record.offset.get(), epoch, word));
+        }
+    }
+    found
+}
+
+/// Everything that can be read, from start to end, at most `max_bytes` at a time.
+pub(crate) fn read_all<D: Disk>(reader: &LogReader<D>, max_bytes: usize) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut from = reader.log_start();
+    while from < reader.end() {
+        let bytes = reader.read(from, max_bytes, Offset::MAX).unwrap();
+        let some = records(bytes);
+        let next = offset(some.last().expect("there is more before the end").0 + 1);
+        found.extend(some.into_iter().filter(|(found, ..)| from.get() <= *found));
+        from = next;
+    }
+    found
+}
+
+/// A directory on a disk that can be made to fail.
+pub(crate) struct Lab {
+    pub(crate) disk: FaultyDisk,
+    pub(crate) config: LogConfig,
+    pub(crate) now: Timestamp,
+    directory: Option<Directory<FaultyDisk>>,
+    ids: u8,
+}
+
+impl Lab {
+    /// An empty directory.
+    pub(crate) fn empty(seed: u64, config: LogConfig) -> Self {
+        let mut lab =
+            Self { disk: FaultyDisk::new(seed), config, now: millis(0), directory: None, ids: 0 };
+        lab.open().unwrap();
+        lab
+    }
+
+    /// A directory with log 0.
+    pub(crate) fn new(seed: u64, config: LogConfig) -> Self {
+        let mut lab = Self::empty(seed, config);
+        lab.create(0);
+        lab
+    }
+
+    pub(crate) fn directory(&mut self) -> &mut Directory<FaultyDisk> {
+        self.directory.as_mut().unwrap()
+    }
+
+    pub(crate) fn open(&mut self) -> Result<(), DirectoryError> {
+        self.directory = None;
+        let config = DirectoryConfig { log: self.config.clone(), sync_threads: NonZeroUsize::MIN };
+        let id = DirectoryId::from_bytes([1; 16]);
+        let opened = Directory::open(self.disk.clone(), Path::new(DATA), config, id, self.now)?;
+        self.directory = Some(opened);
+        Ok(())
+    }
+
+    /// The process dies and is started again; the machine goes on.
+    pub(crate) fn kill(&mut self) {
+        self.open().unwrap();
+    }
+
+    /// The machine loses power and is started again.
+    pub(crate) fn lose_power(&mut self) {
+        self.directory = None;
+        self.disk.lose_power();
+        self.open().unwrap();
+    }
+
+    pub(crate) fn create(&mut self, partition: u32) -> LogReader<FaultyDisk> {
+        self.ids += 1;
+        let (id, config) = (LogId::from_bytes([self.ids; 16]), self.config.clone());
+        self.directory().create_log(key(partition), id, config, Offset::ZERO).unwrap()
+    }
+
+    pub(crate) fn reader(&mut self) -> LogReader<FaultyDisk> {
+        self.directory().reader(key(0)).unwrap()
+    }
+
+    /// Appends to log 0, each of `batches` in its own segment-sized write.
+    pub(crate) fn append(
+        &mut self,
+        epoch: u32,
+        batches: &[&[u64]],
+    ) -> Result<Appended, AppendError> {
+        self.step(&[append(0, epoch, batches)]).pop().unwrap()
+    }
+
+    pub(crate) fn step(&mut self, appends: &[Append]) -> Vec<Result<Appended, AppendError>> {
+        let now = self.now;
+        self.directory().step(appends, now)
+    }
+
+    pub(crate) fn upkeep(&mut self) {
+        let now = self.now;
+        self.directory().upkeep(now).unwrap();
+    }
+
+    pub(crate) fn contents(&mut self) -> Vec<Found> {
+        read_all(&self.reader(), 1000)
+    }
+
+    /// What log 0 says, without offsets and epochs.
+    pub(crate) fn words(&mut self) -> Vec<u64> {
+        self.contents().into_iter().map(|(_, _, word)| word).collect()
+    }
+
+    /// The segment files of log 0.
+    pub(crate) fn segments(&self) -> Vec<String> {
+        self.files(".log")
+    }
+
+    pub(crate) fn files(&self, suffix: &str) -> Vec<String> {
+        let entries = self.disk.list(&folder(0)).unwrap();
+        let names = entries.into_iter().map(|entry| entry.name.into_string().unwrap());
+        names.filter(|name| name.ends_with(suffix)).collect()
+    }
+
+    /// How log 0 came out of the last start.
+    pub(crate) fn outcome(&mut self) -> &Recovered {
+        let recovered = self.directory().recovered();
+        &recovered.iter().find(|found| found.log == key(0)).unwrap().outcome
+    }
+}

@@ -1,0 +1,461 @@
+//! Random histories of two logs, held against lists in memory.
+
+use commit_log::{Append, AppendAt, Durability, LogConfig, LogError};
+use proptest::prelude::*;
+use types::{LeaderEpoch, Timestamp};
+
+use crate::harness::{Found, Lab, batch, key, millis, offset, read_all, records};
+
+const LOGS: usize = 2;
+
+/// One thing that happens. Positions are fractions of what is there, in 256ths.
+#[derive(Clone, Debug)]
+enum Event {
+    /// One group commit: for each log, how many records in how many batches.
+    Step {
+        batches: [Vec<u8>; LOGS],
+        new_epoch: bool,
+    },
+    Truncate {
+        log: usize,
+        to: u8,
+    },
+    Reset {
+        log: usize,
+        to: u8,
+    },
+    Advance {
+        log: usize,
+        to: u8,
+    },
+    Roll {
+        log: usize,
+    },
+    Switch {
+        log: usize,
+        durability: Durability,
+    },
+    Upkeep {
+        later_ms: u16,
+    },
+    Read {
+        log: usize,
+        from: u8,
+        max_bytes: u16,
+    },
+    Full {
+        room: Option<u8>,
+    },
+    Kill,
+    LosePower,
+    CutPowerAfter {
+        operations: u8,
+    },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let log = 0..LOGS;
+    let durability = prop_oneof![Just(Durability::Fsync), Just(Durability::PageCache)];
+    let batches = || prop::collection::vec(1_u8..4, 0..4);
+    prop_oneof![
+        10 => (batches(), batches(), any::<bool>()).prop_map(|(one, other, new_epoch)|
+            Event::Step { batches: [one, other], new_epoch }),
+        2 => (log.clone(), any::<u8>()).prop_map(|(log, to)| Event::Truncate { log, to }),
+        1 => (log.clone(), any::<u8>()).prop_map(|(log, to)| Event::Reset { log, to }),
+        2 => (log.clone(), any::<u8>()).prop_map(|(log, to)| Event::Advance { log, to }),
+        1 => log.clone().prop_map(|log| Event::Roll { log }),
+        1 => (log.clone(), durability).prop_map(|(log, durability)|
+            Event::Switch { log, durability }),
+        2 => (0_u16..700).prop_map(|later_ms| Event::Upkeep { later_ms }),
+        3 => (log, any::<u8>(), 0_u16..600).prop_map(|(log, from, max_bytes)|
+            Event::Read { log, from, max_bytes }),
+        1 => prop::option::of(any::<u8>()).prop_map(|room| Event::Full { room }),
+        1 => Just(Event::Kill),
+        2 => Just(Event::LosePower),
+        2 => (0_u8..30).prop_map(|operations| Event::CutPowerAfter { operations }),
+    ]
+}
+
+/// What a log must hold.
+#[derive(Clone, Debug)]
+struct Model {
+    start: u64,
+    /// Where the log may begin after a crash instead, if moving it was under way.
+    may_start: Option<u64>,
+    /// A reset to there was under way: after a crash the log may be empty at it.
+    may_be_reset: Option<u64>,
+    /// Whole batches, from at or before `start` to the end.
+    batches: Vec<Vec<Found>>,
+    end: u64,
+    /// Everything below survives.
+    durable: u64,
+    durability: Durability,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            start: 0,
+            may_start: None,
+            may_be_reset: None,
+            batches: Vec::new(),
+            end: 0,
+            durable: 0,
+            durability: Durability::Fsync,
+        }
+    }
+
+    fn records(&self) -> Vec<Found> {
+        let records = self.batches.concat();
+        records.into_iter().filter(|(at, ..)| self.start <= *at).collect()
+    }
+
+    fn last_epoch(&self) -> u32 {
+        self.batches.last().map_or(0, |batch| batch[0].1)
+    }
+
+    fn push(&mut self, batches: Vec<Vec<Found>>) {
+        for batch in batches {
+            self.end = batch.last().unwrap().0 + 1;
+            self.batches.push(batch);
+        }
+    }
+
+    fn truncate(&mut self, to: u64) {
+        let start = self.start;
+        self.batches.retain_mut(|batch| {
+            // Of a batch that the start lies in, what is before it is gone either way.
+            if to <= batch.last().unwrap().0 {
+                batch.retain(|(at, ..)| *at < start);
+            }
+            !batch.is_empty()
+        });
+        self.end = self.batches.last().map_or(start, |batch| batch.last().unwrap().0 + 1);
+        self.durable = self.durable.min(self.end);
+    }
+
+    fn reset(&mut self, to: u64) {
+        let durability = self.durability;
+        *self = Self { start: to, end: to, durable: to, durability, ..Self::new() };
+    }
+
+    /// Holds what was found after a crash against what had to survive, and goes on from there.
+    fn recovered(&mut self, start: u64, end: u64, found: &[Found]) {
+        if self.may_be_reset == Some(start) && start == end {
+            return self.reset(start);
+        }
+        if start != self.start {
+            assert_eq!(Some(start), self.may_start, "the log begins elsewhere");
+            self.start = start;
+        }
+        assert!(end >= self.durable, "durable to {}, found to {end}", self.durable);
+        assert!(end <= self.end, "more than was ever written");
+        let expected: Vec<Found> =
+            self.records().into_iter().filter(|(at, ..)| *at < end).collect();
+        assert_eq!(found, expected, "another history");
+        self.truncate(end);
+        assert_eq!(self.end, end, "part of a batch");
+        self.durable = end;
+        self.may_start = None;
+        self.may_be_reset = None;
+    }
+}
+
+struct Story {
+    lab: Lab,
+    models: [Model; LOGS],
+    epoch: u32,
+    next_word: u64,
+}
+
+impl Story {
+    fn new(seed: u64) -> Self {
+        let config = LogConfig {
+            segment_bytes: 400,
+            segment_ms: 1500,
+            index_interval_bytes: 100,
+            durability: Durability::Fsync,
+        };
+        let mut lab = Lab::new(seed, config);
+        lab.create(1);
+        Self { lab, models: [Model::new(), Model::new()], epoch: 1, next_word: 0 }
+    }
+
+    fn key(log: usize) -> commit_log::LogKey {
+        key(u32::try_from(log).unwrap())
+    }
+
+    /// A position in a log, also a little outside of it.
+    fn position(&self, log: usize, fraction: u8) -> u64 {
+        let model = &self.models[log];
+        let (from, to) = (model.start.saturating_sub(1), model.end + 1);
+        from + (to - from) * u64::from(fraction) / 255
+    }
+
+    fn happens(&mut self, event: &Event) {
+        match event {
+            Event::Step { batches, new_epoch } => self.step(batches, *new_epoch),
+            Event::Truncate { log, to } => self.truncate(*log, *to),
+            Event::Reset { log, to } => self.reset(*log, *to),
+            Event::Advance { log, to } => self.advance(*log, *to),
+            Event::Roll { log } => self.lab.directory().roll(Self::key(*log)).unwrap(),
+            Event::Switch { log, durability } => self.switch(*log, *durability),
+            Event::Upkeep { later_ms } => self.upkeep(*later_ms),
+            Event::Read { log, from, max_bytes } => self.read(*log, *from, *max_bytes),
+            Event::Full { room } => {
+                self.lab.disk.set_capacity(room.map(|room| 100 * u64::from(room)));
+            }
+            Event::Kill => self.kill(),
+            Event::LosePower => self.lose_power(),
+            Event::CutPowerAfter { operations } => {
+                self.lab.disk.cut_power_after(u32::from(*operations));
+            }
+        }
+        if self.lab.disk.is_without_power() {
+            self.lose_power();
+        }
+        self.check();
+    }
+
+    fn step(&mut self, batches: &[Vec<u8>; LOGS], new_epoch: bool) {
+        self.epoch += u32::from(new_epoch);
+        let mut appends = Vec::new();
+        let mut written = Vec::new();
+        for (log, sizes) in batches.iter().enumerate() {
+            let words: Vec<Vec<u64>> = sizes.iter().map(|size| self.words(*size)).collect();
+            let at = if sizes.len() % 2 == 0 {
+                AppendAt::End
+            } else {
+                AppendAt::Exactly(offset(self.models[log].end))
+            };
+            appends.push(Append {
+                log: Self::key(log),
+                epoch: LeaderEpoch::new(self.epoch),
+                batches: words.iter().map(|words| batch(words)).collect(),
+                at,
+            });
+            written.push(self.place(log, &words));
+        }
+        let answers = self.lab.step(&appends);
+        let dead = self.lab.disk.is_without_power();
+        for (log, (answer, batches)) in answers.into_iter().zip(written).enumerate() {
+            let model = &mut self.models[log];
+            match answer {
+                Ok(answer) => {
+                    assert_eq!(answer.base_offset.get(), model.end, "an offset given out twice");
+                    model.push(batches);
+                    assert_eq!(answer.end.get(), model.end);
+                    if model.durability == Durability::Fsync {
+                        assert_eq!(answer.durable_end.get(), model.end);
+                        model.durable = model.end;
+                    }
+                }
+                // Whether it came to the disk is not known.
+                Err(_) if dead => model.push(batches),
+                Err(error) => assert!(error.to_string().contains("full"), "{error}"),
+            }
+        }
+    }
+
+    fn words(&mut self, count: u8) -> Vec<u64> {
+        let first = self.next_word;
+        self.next_word += u64::from(count);
+        (first..self.next_word).collect()
+    }
+
+    fn place(&self, log: usize, batches: &[Vec<u64>]) -> Vec<Vec<Found>> {
+        let mut at = self.models[log].end;
+        let mut place = |word: &u64| {
+            at += 1;
+            (at - 1, self.epoch, *word)
+        };
+        batches.iter().map(|words| words.iter().map(&mut place).collect()).collect()
+    }
+
+    fn truncate(&mut self, log: usize, to: u8) {
+        let to = self.position(log, to);
+        let truncated = self.lab.directory().truncate(Self::key(log), offset(to));
+        let dead = self.lab.disk.is_without_power();
+        let model = &mut self.models[log];
+        match truncated {
+            Ok(end) if to < model.end => {
+                model.truncate(to);
+                assert_eq!(end.get(), model.end);
+                model.durable = model.end;
+            }
+            Ok(end) => assert_eq!(end.get(), model.end),
+            Err(_) if dead => {
+                // Everything from the cut on may or may not be there.
+                let mut cut = model.clone();
+                cut.truncate(to.max(model.start));
+                model.durable = model.durable.min(cut.end);
+                model.may_be_reset = (cut.end <= model.start).then_some(model.start);
+            }
+            Err(LogError::OutOfRange { .. }) => assert!(to < model.start),
+            Err(error) => assert!(matches!(error, LogError::Full { .. }), "{error}"),
+        }
+    }
+
+    fn reset(&mut self, log: usize, to: u8) {
+        let to = self.position(log, to);
+        let reset = self.lab.directory().reset(Self::key(log), offset(to));
+        let dead = self.lab.disk.is_without_power();
+        let model = &mut self.models[log];
+        match reset {
+            Ok(()) => model.reset(to),
+            Err(_) if dead => model.may_be_reset = Some(to),
+            Err(error) => assert!(matches!(error, LogError::Full { .. }), "{error}"),
+        }
+    }
+
+    fn advance(&mut self, log: usize, to: u8) {
+        let to = self.position(log, to);
+        let advanced = self.lab.directory().advance_log_start(Self::key(log), offset(to));
+        let dead = self.lab.disk.is_without_power();
+        let model = &mut self.models[log];
+        match advanced {
+            Ok(()) if model.start < to => {
+                model.start = to;
+                model.durable = model.durable.max(to);
+            }
+            Ok(()) => {}
+            Err(_) if dead => model.may_start = Some(to),
+            Err(LogError::OutOfRange { .. }) => assert!(model.end < to),
+            Err(error) => assert!(matches!(error, LogError::Full { .. }), "{error}"),
+        }
+    }
+
+    fn switch(&mut self, log: usize, durability: Durability) {
+        let config = LogConfig { durability, ..self.lab.config.clone() };
+        self.lab.directory().set_config(Self::key(log), config).unwrap();
+        self.models[log].durability = durability;
+    }
+
+    fn upkeep(&mut self, later_ms: u16) {
+        self.lab.now = Timestamp::from_millis(self.lab.now.as_millis() + i64::from(later_ms));
+        let now = self.lab.now;
+        if let Err(error) = self.lab.directory().upkeep(now) {
+            let dead = self.lab.disk.is_without_power();
+            assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
+            return;
+        }
+        for model in &mut self.models {
+            model.durable = model.end;
+        }
+    }
+
+    fn read(&mut self, log: usize, from: u8, max_bytes: u16) {
+        let from = self.position(log, from);
+        let reader = self.lab.directory().reader(Self::key(log)).unwrap();
+        let up_to = offset(self.models[log].end);
+        let bytes = reader.read(offset(from), usize::from(max_bytes), up_to);
+        let model = &self.models[log];
+        if from < model.start || model.end < from {
+            bytes.unwrap_err();
+            return;
+        }
+        let found = records(bytes.unwrap());
+        let first = model.batches.iter().position(|batch| from <= batch.last().unwrap().0);
+        let expected = first.map_or_else(Vec::new, |first| model.batches[first..].concat());
+        assert_eq!(found.is_empty(), expected.is_empty());
+        assert!(expected.starts_with(&found), "{found:?} are not the first of {expected:?}");
+    }
+
+    fn kill(&mut self) {
+        if self.lab.open().is_err() {
+            assert!(self.lab.disk.is_without_power() || self.is_full());
+            return self.lose_power();
+        }
+        for log in 0..LOGS {
+            let model = &mut self.models[log];
+            // Nothing is lost, and recovery made it durable.
+            model.durable = model.end;
+        }
+        self.recovered();
+    }
+
+    fn is_full(&self) -> bool {
+        use disk::Disk as _;
+        self.lab.disk.free_bytes(std::path::Path::new("/")).unwrap() < 10_000
+    }
+
+    fn lose_power(&mut self) {
+        self.lab.disk.set_capacity(None);
+        self.lab.lose_power();
+        self.recovered();
+    }
+
+    fn recovered(&mut self) {
+        for log in 0..LOGS {
+            let reader = self.lab.directory().reader(Self::key(log)).expect("no damage");
+            let found = read_all(&reader, 10_000);
+            let model = &mut self.models[log];
+            model.recovered(reader.log_start().get(), reader.end().get(), &found);
+            // A start goes by the directory's configuration until it is told otherwise.
+            model.durability = Durability::Fsync;
+        }
+    }
+
+    /// What readers see is the model, whole.
+    fn check(&mut self) {
+        for log in 0..LOGS {
+            let reader = self.lab.directory().reader(Self::key(log)).unwrap();
+            let model = &self.models[log];
+            assert_eq!(read_all(&reader, 150), model.records());
+            assert_eq!(reader.log_start().get(), model.start);
+            assert_eq!(reader.end().get(), model.end);
+            assert!(reader.durable_end().get() >= model.durable);
+            self.check_times(log);
+            self.check_epochs(log);
+        }
+    }
+
+    /// The first record that is not older, as a walk over all of them finds it.
+    fn check_times(&mut self, log: usize) {
+        let reader = self.lab.directory().reader(Self::key(log)).unwrap();
+        let model = &self.models[log];
+        for word in [0, self.next_word / 2, self.next_word] {
+            let time = millis(i64::try_from(word).unwrap());
+            let found = reader.offset_for_timestamp(time, offset(model.end)).unwrap();
+            let expected = model.records().into_iter().find(|(_, _, found)| word <= *found);
+            assert_eq!(found.map(|(at, _)| at.get()), expected.map(|(at, ..)| at));
+        }
+    }
+
+    fn check_epochs(&mut self, log: usize) {
+        let reader = self.lab.directory().reader(Self::key(log)).unwrap();
+        let model = &self.models[log];
+        let Some(last) = model.batches.last() else { return };
+        assert_eq!(reader.last_epoch().unwrap().get(), model.last_epoch());
+        let epoch = last[0].1;
+        let end = reader.end_of_epoch(LeaderEpoch::new(epoch)).unwrap();
+        assert_eq!(end.get(), model.end);
+        let records = model.batches.concat();
+        for at in [records.len() / 3, records.len() / 2] {
+            let epoch = records[at].1;
+            let next = records.iter().find(|(_, other, _)| epoch < *other);
+            let expected = next.map_or(model.end, |(at, ..)| *at);
+            let end = reader.end_of_epoch(LeaderEpoch::new(epoch)).map(types::Offset::get);
+            assert!(
+                end == Some(expected) || (end.is_none() && expected <= model.start),
+                "epoch {epoch} ends at {end:?} rather than {expected}: {model:?} {:?}",
+                reader.epochs(),
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn every_history_reads_like_a_list(
+        seed in any::<u64>(),
+        events in prop::collection::vec(event(), 1..40),
+    ) {
+        let mut story = Story::new(seed);
+        for event in &events {
+            story.happens(event);
+        }
+    }
+}

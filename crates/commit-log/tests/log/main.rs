@@ -1,0 +1,17 @@
+//! What a log promises, on a disk that takes every freedom it has.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a claim whose setting fails has failed"
+)]
+
+mod durability;
+mod harness;
+mod histories;
+mod reading;
+mod recovery;
+mod refusals;
+mod segments;

@@ -1,0 +1,234 @@
+//! What recovery makes of what a crash left: torn tails are cut, damage is reported.
+
+use std::path::PathBuf;
+
+use commit_log::{
+    AppendError, DamageKind, DirectoryError, Durability, Flaw, FlawKind, LogConfig, LogError,
+    Recovered,
+};
+use disk::{Disk, DiskFile, Operation, PlannedFault};
+use record::RecordError;
+use types::{LeaderEpoch, Offset};
+
+use crate::harness::{DATA, Lab, batch, folder, key, offset, one_segment, small_segments};
+
+fn first_segment() -> PathBuf {
+    folder(0).join("00000000000000000000-1.log")
+}
+
+/// Three records, all in one segment that takes more.
+fn three(config: LogConfig) -> Lab {
+    let mut lab = Lab::new(1, config);
+    lab.append(1, &[&[0], &[1], &[2]]).unwrap();
+    lab
+}
+
+fn batch_len() -> u64 {
+    batch(&[0]).bytes().len() as u64
+}
+
+/// Puts bytes behind the end of the first segment, as a torn write would.
+fn scribble(lab: &Lab, bytes: &[u8]) {
+    let file = lab.disk.open(&first_segment()).unwrap();
+    let end = file.len().unwrap();
+    file.write_all_at(bytes, end).unwrap();
+}
+
+#[track_caller]
+fn torn(lab: &mut Lab) -> (u64, Option<FlawKind>) {
+    let Recovered::Usable { end, torn_tail, .. } = lab.outcome() else { panic!("damaged") };
+    assert_eq!(*end, offset(3));
+    let tail = torn_tail.clone().expect("something was cut");
+    if let Some(Flaw { position, .. }) = tail.flaw {
+        assert_eq!(position, 3 * batch_len());
+    }
+    (tail.bytes, tail.flaw.map(|flaw| flaw.kind))
+}
+
+#[test]
+fn a_torn_batch_is_cut() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    let whole = batch(&[3]);
+    let placed = whole.placed_header(offset(3), LeaderEpoch::new(1));
+    scribble(&lab, &placed);
+    lab.kill();
+    let (bytes, kind) = torn(&mut lab);
+    assert_eq!(bytes, placed.len() as u64);
+    assert!(matches!(kind, Some(FlawKind::Batch(RecordError::Truncated { .. }))), "{kind:?}");
+    assert_eq!(lab.words(), [0, 1, 2]);
+    assert_eq!(lab.append(1, &[&[3]]).unwrap().base_offset, offset(3));
+}
+
+#[test]
+fn zeros_that_a_lost_write_left_are_cut() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    scribble(&lab, &[0; 500]);
+    lab.kill();
+    assert_eq!(torn(&mut lab).0, 500);
+}
+
+#[test]
+fn the_fields_outside_the_checksum_are_checked_too() {
+    for (base, epoch) in [(4, 1), (2, 1), (3, 2)] {
+        let mut lab = three(one_segment(Durability::Fsync));
+        let whole = batch(&[3]);
+        let mut bytes = whole.placed_header(offset(base), LeaderEpoch::new(epoch)).to_vec();
+        bytes.extend(whole.body());
+        scribble(&lab, &bytes);
+        lab.kill();
+        let expected = if epoch == 1 {
+            FlawKind::Offset { expected: offset(3), found: offset(base) }
+        } else {
+            let found = Some(LeaderEpoch::new(epoch));
+            FlawKind::Epoch { expected: LeaderEpoch::new(1), found }
+        };
+        assert_eq!(torn(&mut lab).1, Some(expected));
+    }
+}
+
+#[test]
+fn segments_behind_a_torn_one_are_dropped() {
+    let mut lab = Lab::new(1, small_segments(Durability::Fsync));
+    for word in 0..9 {
+        lab.append(1, &[&[word]]).unwrap();
+    }
+    let last_of_first = 2 * batch_len() + 70;
+    lab.disk.rot(&first_segment(), last_of_first).unwrap();
+    lab.kill();
+    assert_eq!(lab.words(), [0, 1]);
+    assert_eq!(lab.segments().len(), 1);
+}
+
+#[test]
+fn below_the_recovery_point_it_is_damage_and_stays_untouched() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    lab.upkeep();
+    lab.append(1, &[&[3]]).unwrap();
+    // The length of the second batch.
+    lab.disk.rot(&first_segment(), batch_len() + 10).unwrap();
+    for _ in 0..2 {
+        lab.kill();
+        let Recovered::Damaged(damage) = lab.outcome() else { panic!("cut, not reported") };
+        assert_eq!((damage.lost_from, damage.durable_to), (offset(1), offset(3)));
+        assert_eq!(damage.path, first_segment());
+        assert!(matches!(&damage.kind, DamageKind::Flaw(flaw) if flaw.position == batch_len()));
+    }
+    assert!(lab.directory().reader(key(0)).is_none());
+    assert!(matches!(lab.append(1, &[&[4]]), Err(AppendError::Damaged { .. })));
+    assert!(matches!(lab.directory().reset(key(0), offset(0)), Err(LogError::Damaged { .. })));
+    let len = lab.disk.open(&first_segment()).unwrap().len().unwrap();
+    assert_eq!(len, 4 * batch_len());
+}
+
+#[test]
+fn a_segment_that_went_missing_is_damage() {
+    let mut lab = Lab::new(1, small_segments(Durability::Fsync));
+    for word in 0..9 {
+        lab.append(1, &[&[word]]).unwrap();
+    }
+    lab.upkeep();
+    let segments = lab.segments();
+    assert!(segments.len() > 2);
+    lab.disk.remove_file(&folder(0).join(&segments[1])).unwrap();
+    lab.kill();
+    let Recovered::Damaged(damage) = lab.outcome() else { panic!("not noticed") };
+    assert!(matches!(damage.kind, DamageKind::Missing));
+    assert_eq!(damage.lost_from, offset(3));
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_damage_of_its_log_alone() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    lab.create(1);
+    let path_contains = "0-1.log".to_owned();
+    let error = std::io::ErrorKind::Other;
+    lab.disk.fail(PlannedFault { operation: Operation::Read, path_contains, after: 0, error });
+    lab.kill();
+    let Recovered::Damaged(damage) = lab.outcome() else { panic!("not noticed") };
+    assert!(matches!(damage.kind, DamageKind::Unreadable(_)));
+    assert!(lab.directory().reader(key(1)).is_some());
+}
+
+#[test]
+fn a_log_without_its_numbers_is_damaged_and_can_be_put_aside() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    let meta = lab.disk.open(&folder(0).join("partition.meta")).unwrap();
+    meta.set_len(3).unwrap();
+    lab.kill();
+    assert!(
+        matches!(lab.outcome(), Recovered::Damaged(damage) if matches!(damage.kind, DamageKind::Meta))
+    );
+    let aside = lab.directory().quarantine_log(key(0)).unwrap();
+    lab.create(0);
+    lab.append(1, &[&[9]]).unwrap();
+    lab.lose_power();
+    assert_eq!(lab.words(), [9]);
+    assert_eq!(lab.disk.list(&aside).unwrap().len(), 2, "nothing in it was touched");
+}
+
+#[test]
+fn recovering_twice_finds_the_same() {
+    for seed in 0..100 {
+        let mut lab = Lab::new(seed, small_segments(Durability::PageCache));
+        for word in 0..12 {
+            lab.append(1 + u32::try_from(word / 5).unwrap(), &[&[word]]).unwrap();
+        }
+        lab.lose_power();
+        let (once, files) = (lab.contents(), lab.segments());
+        lab.kill();
+        assert_eq!((lab.contents(), lab.segments()), (once, files), "seed {seed}");
+        assert!(matches!(lab.outcome(), Recovered::Usable { torn_tail: None, .. }));
+    }
+}
+
+#[test]
+fn a_lost_or_damaged_index_is_rebuilt() {
+    for damage in ["remove", "rot", "cut"] {
+        let mut lab = Lab::new(1, small_segments(Durability::Fsync));
+        for word in 0..9 {
+            lab.append(1, &[&[word]]).unwrap();
+        }
+        lab.upkeep();
+        let indexes = lab.files(".index");
+        assert_eq!(indexes.len(), lab.segments().len() - 1);
+        for index in indexes {
+            let path = folder(0).join(index);
+            match damage {
+                "remove" => lab.disk.remove_file(&path).unwrap(),
+                "rot" => lab.disk.rot(&path, 5).unwrap(),
+                _ => lab.disk.open(&path).unwrap().set_len(20).unwrap(),
+            }
+        }
+        lab.kill();
+        assert_eq!(lab.words(), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        for from in 0..9 {
+            let bytes = lab.reader().read(offset(from), 1, Offset::MAX).unwrap();
+            assert_eq!(crate::harness::records(bytes)[0].0, from);
+        }
+    }
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_directory() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    let second = commit_log::Directory::open(
+        lab.disk.clone(),
+        DATA.as_ref(),
+        commit_log::DirectoryConfig::default(),
+        types::DirectoryId::from_bytes([2; 16]),
+        lab.now,
+    );
+    let Err(error @ DirectoryError::InUse { .. }) = second else { panic!("two writers") };
+    assert!(error.to_string().starts_with("data directory /data is in use by another process"));
+    lab.append(1, &[&[3]]).unwrap();
+}
+
+#[test]
+fn a_directory_keeps_its_id_and_is_not_given_another_over_its_logs() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    let id = lab.directory().id();
+    lab.lose_power();
+    assert_eq!(lab.directory().id(), id);
+    lab.disk.remove_file(&std::path::Path::new(DATA).join("directory.meta")).unwrap();
+    assert!(matches!(lab.open(), Err(DirectoryError::Unidentified { .. })));
+}
