@@ -1,0 +1,346 @@
+//! A broker with its logs in memory, that refuses, hangs and breaks off on demand.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use futures::Stream;
+use record::{Batch, Batches};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use types::{LeaderEpoch, Offset, Reason};
+use wire::v1::broker as v1;
+use wire::v1::broker::broker_service_server::{BrokerService, BrokerServiceServer};
+use wire::v1::types as t;
+use wire::{RemoteError, convert, to_status};
+
+/// What becomes of the next produce. Without one it is appended and answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Produce {
+    Refuse(Reason),
+    AppendAndBreakOff,
+    AppendAndNeverAnswer,
+    ShutDown,
+}
+
+#[derive(Debug)]
+struct State {
+    logs: Vec<Vec<Batch>>,
+    starts: Vec<u64>,
+    produces: VecDeque<Produce>,
+    /// Fetched batches after which fetch streams break off, once each.
+    breaks: VecDeque<usize>,
+    /// The most bytes sent beyond what was granted.
+    overdrawn: i64,
+    fetch_streams: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FakeBroker {
+    port: u16,
+    state: Arc<Mutex<State>>,
+    appended: watch::Sender<()>,
+}
+
+fn remote(reason: Reason) -> RemoteError {
+    RemoteError { reason, message: reason.to_string(), leader: None, coordinator: None }
+}
+
+impl FakeBroker {
+    pub(crate) async fn start(partitions: usize) -> Self {
+        let incoming = wire::transport::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let state = State {
+            logs: vec![Vec::new(); partitions],
+            starts: vec![0; partitions],
+            produces: VecDeque::new(),
+            breaks: VecDeque::new(),
+            overdrawn: 0,
+            fetch_streams: 0,
+        };
+        let broker = Self {
+            port: incoming.local_addr().unwrap().port(),
+            state: Arc::new(Mutex::new(state)),
+            appended: watch::Sender::new(()),
+        };
+        let service = BrokerServiceServer::new(broker.clone());
+        tokio::spawn(async move {
+            wire::transport::server().add_service(service).serve_with_incoming(incoming).await
+        });
+        // Let the server have its first turn.
+        tokio::task::yield_now().await;
+        broker
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn next_produces(&self, produces: impl IntoIterator<Item = Produce>) {
+        self.state().produces.extend(produces);
+    }
+
+    pub(crate) fn break_fetches_after(&self, batches: impl IntoIterator<Item = usize>) {
+        self.state().breaks.extend(batches);
+    }
+
+    pub(crate) fn set_log_start(&self, partition: usize, start: u64) {
+        self.state().starts[partition] = start;
+    }
+
+    pub(crate) fn overdrawn(&self) -> i64 {
+        self.state().overdrawn
+    }
+
+    pub(crate) fn fetch_streams(&self) -> usize {
+        self.state().fetch_streams
+    }
+
+    /// The values of a partition in the order of its log.
+    pub(crate) fn values(&self, partition: usize) -> Vec<String> {
+        let mut values = Vec::new();
+        for batch in &self.state().logs[partition] {
+            for record in batch.records().unwrap() {
+                let value = record.unwrap().value.unwrap();
+                values.push(String::from_utf8(value.to_vec()).unwrap());
+            }
+        }
+        values
+    }
+
+    fn append(&self, request: &v1::ProduceStreamRequest) -> u64 {
+        let mut state = self.state();
+        let log = &mut state.logs[request.partition as usize];
+        let base = end_of(log);
+        let mut next = base;
+        for sent in Batch::split(request.batches.clone(), usize::MAX).unwrap() {
+            let header = sent.placed_header(Offset::new(next), LeaderEpoch::ZERO);
+            let placed = [&header[..], &sent.body()].concat();
+            log.push(Batch::verify(Bytes::from(placed)).unwrap());
+            next = end_of(log);
+        }
+        self.appended.send_replace(());
+        base
+    }
+
+    async fn serve_produces(
+        self,
+        mut requests: Streaming<v1::ProduceStreamRequest>,
+        answers: mpsc::Sender<Result<v1::ProduceStreamResponse, Status>>,
+    ) {
+        while let Ok(Some(request)) = requests.message().await {
+            let order = self.state().produces.pop_front();
+            let mut answer = v1::ProduceStreamResponse {
+                correlation_id: request.correlation_id,
+                ..Default::default()
+            };
+            match order {
+                None => answer.base_offset = Some(self.append(&request)),
+                Some(Produce::Refuse(reason)) => {
+                    answer.error = Some(convert::error_to_proto(&remote(reason), None));
+                }
+                Some(Produce::AppendAndBreakOff) => {
+                    self.append(&request);
+                    answers.send(Err(Status::unavailable("broken"))).await.ok();
+                    return;
+                }
+                Some(Produce::AppendAndNeverAnswer) => {
+                    self.append(&request);
+                    continue;
+                }
+                Some(Produce::ShutDown) => {
+                    answers.send(Err(to_status(&remote(Reason::ShuttingDown)))).await.ok();
+                    return;
+                }
+            }
+            answers.send(Ok(answer)).await.ok();
+        }
+    }
+
+    async fn serve_fetches(
+        self,
+        mut requests: Streaming<v1::FetchStreamRequest>,
+        answers: mpsc::Sender<Result<v1::FetchStreamResponse, Status>>,
+    ) {
+        let mut left = self.state().breaks.pop_front().unwrap_or(usize::MAX);
+        self.state().fetch_streams += 1;
+        let mut assigned: Vec<v1::FetchPartition> = Vec::new();
+        let mut credit = 0_i64;
+        let mut appended = self.appended.subscribe();
+        loop {
+            for asked in &mut assigned {
+                while 0 < credit
+                    && let Some(fetched) = self.fetch(asked)
+                {
+                    if left == 0 {
+                        answers.send(Err(Status::unavailable("broken"))).await.ok();
+                        return;
+                    }
+                    left -= 1;
+                    credit -= i64::try_from(fetched.batches.len()).unwrap();
+                    let overdrawn = self.state().overdrawn.max(-credit);
+                    self.state().overdrawn = overdrawn;
+                    let answer = v1::FetchStreamResponse { partition: Some(fetched) };
+                    if answers.send(Ok(answer)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tokio::select! {
+                request = requests.message() => {
+                    let Ok(Some(request)) = request else { return };
+                    credit += i64::try_from(request.credit_bytes).unwrap();
+                    for named in &request.unassign {
+                        assigned.retain(|asked| asked.partition != named.partition);
+                    }
+                    for named in request.assign {
+                        assigned.retain(|asked| asked.partition != named.partition);
+                        assigned.push(named);
+                    }
+                }
+                Ok(()) = appended.changed() => {}
+            }
+        }
+    }
+
+    /// The next batch for a reader, or the error that ends its reading.
+    fn fetch(&self, asked: &mut v1::FetchPartition) -> Option<v1::FetchedPartition> {
+        let state = self.state();
+        let partition = asked.partition as usize;
+        let (log, start) = (&state.logs[partition], state.starts[partition]);
+        let end = end_of(log);
+        let mut fetched = v1::FetchedPartition {
+            topic: asked.topic.clone(),
+            partition: asked.partition,
+            high_watermark: end,
+            log_start_offset: start,
+            ..Default::default()
+        };
+        if asked.fetch_offset == u64::MAX {
+            return None;
+        }
+        if asked.fetch_offset < start || end < asked.fetch_offset {
+            fetched.error = Some(convert::error_to_proto(&remote(Reason::OffsetOutOfRange), None));
+            asked.fetch_offset = u64::MAX;
+            return Some(fetched);
+        }
+        let holds = |batch: &&Batch| asked.fetch_offset < batch.header().end_offset().get();
+        let batch = log.iter().find(holds)?;
+        asked.fetch_offset = batch.header().end_offset().get();
+        fetched.batches = batch.bytes().clone();
+        Some(fetched)
+    }
+}
+
+fn end_of(log: &[Batch]) -> u64 {
+    log.last().map_or(0, |last| last.header().end_offset().get())
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl BrokerService for FakeBroker {
+    type ProduceStreamStream = Answers<v1::ProduceStreamResponse>;
+    type FetchStreamStream = Answers<v1::FetchStreamResponse>;
+
+    async fn produce_stream(
+        &self,
+        requests: Request<Streaming<v1::ProduceStreamRequest>>,
+    ) -> Result<Response<Self::ProduceStreamStream>, Status> {
+        let (answers, answered) = mpsc::channel(16);
+        tokio::spawn(self.clone().serve_produces(requests.into_inner(), answers));
+        Ok(Response::new(Box::pin(ReceiverStream::new(answered))))
+    }
+
+    async fn fetch_stream(
+        &self,
+        requests: Request<Streaming<v1::FetchStreamRequest>>,
+    ) -> Result<Response<Self::FetchStreamStream>, Status> {
+        let (answers, answered) = mpsc::channel(1);
+        tokio::spawn(self.clone().serve_fetches(requests.into_inner(), answers));
+        Ok(Response::new(Box::pin(ReceiverStream::new(answered))))
+    }
+
+    async fn list_offsets(
+        &self,
+        request: Request<v1::ListOffsetsRequest>,
+    ) -> Result<Response<v1::ListOffsetsResponse>, Status> {
+        use v1::list_offsets_partition::At;
+        let state = self.state();
+        let listed = |asked: v1::ListOffsetsPartition| {
+            let partition = asked.partition as usize;
+            let log = &state.logs[partition];
+            let batches = || Batches::new(log.iter().flat_map(|b| b.bytes().to_vec()).collect());
+            let offset = match asked.at.unwrap() {
+                At::Earliest(_) => Some(state.starts[partition]),
+                At::Latest(_) => Some(end_of(log)),
+                At::TimestampMs(millis) => batches()
+                    .flat_map(|batch| batch.unwrap().records().unwrap())
+                    .map(Result::unwrap)
+                    .find(|record| millis <= record.timestamp.as_millis())
+                    .map(|record| record.offset.get()),
+            };
+            let (topic, partition) = (asked.topic, asked.partition);
+            v1::ListedOffset { topic, partition, offset, ..Default::default() }
+        };
+        let offsets = request.into_inner().partitions.into_iter().map(listed).collect();
+        Ok(Response::new(v1::ListOffsetsResponse { offsets }))
+    }
+
+    async fn describe_cluster(
+        &self,
+        _request: Request<v1::DescribeClusterRequest>,
+    ) -> Result<Response<v1::DescribeClusterResponse>, Status> {
+        Ok(Response::new(v1::DescribeClusterResponse::default()))
+    }
+
+    async fn describe_topics(
+        &self,
+        request: Request<v1::DescribeTopicsRequest>,
+    ) -> Result<Response<v1::DescribeTopicsResponse>, Status> {
+        let endpoint =
+            t::BrokerEndpoint { broker_id: 1, host: "127.0.0.1".into(), port: self.port.into() };
+        let broker = t::Broker { endpoint: Some(endpoint), ..Default::default() };
+        let partition = |partition| t::Partition {
+            partition,
+            leader: Some(1),
+            replicas: vec![1],
+            isr: vec![1],
+            ..Default::default()
+        };
+        let count = u32::try_from(self.state().logs.len()).unwrap();
+        let describe = |name: String| v1::DescribedTopic {
+            topic: Some(t::Topic {
+                name: name.clone(),
+                topic_id: Bytes::from_static(&[7; 16]),
+                partitions: (0..count).map(partition).collect(),
+                configs: Vec::new(),
+            }),
+            name,
+            error: None,
+        };
+        Ok(Response::new(v1::DescribeTopicsResponse {
+            topics: request.into_inner().topics.into_iter().map(describe).collect(),
+            brokers: vec![broker],
+        }))
+    }
+
+    async fn produce(
+        &self,
+        _request: Request<v1::ProduceRequest>,
+    ) -> Result<Response<v1::ProduceResponse>, Status> {
+        Err(Status::unimplemented("the client streams"))
+    }
+
+    async fn fetch(
+        &self,
+        _request: Request<v1::FetchRequest>,
+    ) -> Result<Response<v1::FetchResponse>, Status> {
+        Err(Status::unimplemented("the client streams"))
+    }
+}

@@ -1,0 +1,167 @@
+use std::time::Duration;
+
+use client::{
+    Client, ClientError, Delivery, Producer, ProducerConfig, ProducerRecord, RetryUnknownOutcome,
+};
+use types::{Code, Coded, PartitionId, Reason};
+
+use crate::broker::{FakeBroker, Produce};
+use crate::{connect, topic};
+
+async fn send(producer: &Producer, value: &str) -> Delivery {
+    let record = ProducerRecord {
+        partition: Some(PartitionId::new(0)),
+        ..ProducerRecord::new(topic(), value.to_owned())
+    };
+    producer.send(record).await.unwrap()
+}
+
+async fn start(produces: &[Produce]) -> (FakeBroker, Client) {
+    let broker = FakeBroker::start(1).await;
+    broker.next_produces(produces.iter().copied());
+    let client = connect(&broker).await;
+    (broker, client)
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|number| number.to_string()).collect()
+}
+
+#[tokio::test]
+async fn records_lie_in_the_order_sent_and_deliveries_tell_where() {
+    let (broker, client) = start(&[]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    let mut deliveries = Vec::new();
+    for value in numbers(500) {
+        deliveries.push(send(&producer, &value).await);
+    }
+    for (expected, delivery) in (0..).zip(deliveries) {
+        let offset = delivery.await.unwrap().offset.unwrap();
+        assert_eq!(offset.get(), expected);
+    }
+    assert_eq!(broker.values(0), numbers(500));
+}
+
+#[tokio::test]
+async fn what_a_broker_refuses_for_a_moment_is_sent_again_in_order() {
+    let refusals = [Reason::NotLeaderOrFollower, Reason::Busy, Reason::LeaderNotAvailable];
+    let (broker, client) = start(&refusals.map(Produce::Refuse)).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    for value in numbers(50) {
+        drop(send(&producer, &value).await);
+    }
+    producer.close().await.unwrap();
+    assert_eq!(broker.values(0), numbers(50));
+}
+
+#[tokio::test]
+async fn what_a_broker_refuses_for_good_is_told_and_the_rest_goes_on() {
+    let (broker, client) = start(&[Produce::Refuse(Reason::MessageTooLarge)]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    let refused = send(&producer, "refused").await.await.unwrap_err();
+    assert!(matches!(refused, ClientError::NotDelivered { records: 1, .. }), "{refused:?}");
+    assert_eq!(refused.reason(), Reason::MessageTooLarge);
+    send(&producer, "taken").await.await.unwrap();
+    assert_eq!(broker.values(0), ["taken"]);
+}
+
+#[tokio::test]
+async fn a_connection_lost_after_the_send_is_told_and_nothing_is_doubled() {
+    let (broker, client) = start(&[Produce::AppendAndBreakOff]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    let unknown = send(&producer, "once").await.await.unwrap_err();
+    assert!(matches!(unknown, ClientError::OutcomeUnknown { records: 1, .. }), "{unknown:?}");
+    assert_eq!(unknown.code(), Code::Timeout);
+    send(&producer, "next").await.await.unwrap();
+    assert_eq!(broker.values(0), ["once", "next"]);
+}
+
+#[tokio::test]
+async fn whoever_allows_doubles_gets_a_delivery() {
+    let (broker, client) = start(&[Produce::AppendAndBreakOff]).await;
+    let producer = client.producer(ProducerConfig {
+        retry_unknown_outcome: RetryUnknownOutcome::MayDouble,
+        ..ProducerConfig::default()
+    });
+    send(&producer.unwrap(), "twice").await.await.unwrap();
+    assert_eq!(broker.values(0), ["twice", "twice"]);
+}
+
+#[tokio::test]
+async fn a_broker_that_shuts_down_has_not_looked_at_what_it_leaves_unanswered() {
+    let (broker, client) = start(&[Produce::ShutDown]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    send(&producer, "once").await.await.unwrap();
+    assert_eq!(broker.values(0), ["once"]);
+}
+
+#[tokio::test]
+async fn a_full_buffer_is_an_error_rather_than_a_hang() {
+    let (_broker, client) = start(&[Produce::AppendAndNeverAnswer]).await;
+    let config = ProducerConfig {
+        buffer_bytes: 1000,
+        batch_bytes: 500,
+        max_block: Duration::from_millis(20),
+        ..ProducerConfig::default()
+    };
+    let producer = client.producer(config).unwrap();
+    let mut refused = None;
+    for _ in 0..100 {
+        let record = ProducerRecord::new(topic(), "value");
+        match producer.send(record).await {
+            Ok(delivery) => drop(delivery),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    assert!(matches!(refused, Some(ClientError::BufferFull { limit: 1000, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_producer_that_is_dropped_answers_everyone_who_waits() {
+    let (_broker, client) = start(&[Produce::AppendAndNeverAnswer]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    let under_way = send(&producer, "under way").await;
+    drop(producer);
+    assert!(under_way.await.is_err());
+}
+
+#[tokio::test]
+async fn a_partition_that_does_not_exist_is_named() {
+    let (_broker, client) = start(&[]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    let record = ProducerRecord {
+        partition: Some(PartitionId::new(9)),
+        ..ProducerRecord::new(topic(), "value")
+    };
+    let refused = producer.send(record).await.unwrap_err();
+    assert!(matches!(refused, ClientError::UnknownPartition { partitions: 1, .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn records_without_a_key_take_all_partitions() {
+    let broker = FakeBroker::start(3).await;
+    let client = connect(&broker).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    for value in numbers(9) {
+        let delivery = producer.send(ProducerRecord::new(topic(), value)).await.unwrap();
+        delivery.await.unwrap();
+    }
+    assert_eq!([0, 1, 2].map(|partition| broker.values(partition).len()), [3, 3, 3]);
+}
+
+#[tokio::test]
+async fn a_key_has_one_partition() {
+    let broker = FakeBroker::start(3).await;
+    let client = connect(&broker).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    for value in numbers(20) {
+        let record = ProducerRecord::new(topic(), value).with_key("key");
+        drop(producer.send(record).await.unwrap());
+    }
+    producer.close().await.unwrap();
+    let home = record::partition_for_key(b"key", 3).unwrap() as usize;
+    assert_eq!(broker.values(home), numbers(20));
+}
