@@ -11,9 +11,7 @@ mod decode;
 mod encode;
 mod shape;
 
-pub(crate) use decode::Undecodable;
-pub(crate) use encode::Unencodable;
-pub(crate) use shape::{Shape, UnreadableSchema};
+pub(crate) use shape::Shape;
 
 /// How deep records, arrays, maps and unions may nest. Deeper data is refused, not followed.
 const MAX_DEPTH: u32 = 200;

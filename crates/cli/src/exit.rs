@@ -6,6 +6,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use client::ClientError;
+use client::registry::RegistryError;
 use types::{Coded, Reason};
 
 /// The exit codes of `dohle`.
@@ -119,6 +121,16 @@ impl Failure {
         Self::new(Exit::for_reason(error.reason()), with_causes(error))
     }
 
+    /// Says first what was being done.
+    pub(crate) fn within(self, what: &str) -> Self {
+        match self {
+            Self::Error { exit, message, next } => {
+                Self::Error { exit, message: format!("{what}: {message}"), next }
+            }
+            Self::Told(exit) => Self::Told(exit),
+        }
+    }
+
     /// Names the command to run next, without the leading `dohle`.
     pub(crate) fn next(self, command: impl Into<String>) -> Self {
         match self {
@@ -144,6 +156,22 @@ impl Failure {
         match self {
             Self::Error { exit, .. } | Self::Told(exit) => *exit,
         }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::coded(&error)
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        if matches!(error, RegistryError::Incompatible { .. }) {
+            // The closed set of reasons has no word for it, and scripts want to know it.
+            return Self::new(Exit::Conflict, error.to_string());
+        }
+        Self::coded(&error)
     }
 }
 

@@ -228,6 +228,11 @@ fn push_headers(out: &mut Vec<u8>, headers: &[Header]) {
 }
 
 impl Payload {
+    /// As it was sent.
+    pub(crate) fn raw(bytes: Option<Bytes>) -> Self {
+        bytes.map_or(Self::Null, Self::Bytes)
+    }
+
     fn push(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => {}

@@ -9,6 +9,10 @@ use serde_json::Value;
 use thiserror::Error;
 use types::{PartitionId, Timestamp};
 
+mod source;
+
+pub(crate) use source::{Line, lines};
+
 /// What a line says; what it leaves open, the command line or the producer decides.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Input {

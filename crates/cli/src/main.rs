@@ -2,22 +2,34 @@
 //!
 //! Its nouns talk to servers and never start one, `lab` aside. Text becomes domain values in
 //! [`args`], one function of [`command`] acts on them, and [`output`] alone prints.
+//!
+//! A new noun is a variant of [`args::Noun`], a file in `command/`, and the line in
+//! [`command::run`] that joins them.
 
 mod args;
 mod avro;
+mod command;
 mod duration;
 mod exit;
 mod format;
 mod input;
+mod lookup;
 mod offsets;
 mod output;
+mod session;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use daemon::clock::Clock;
+use tokio::signal::ctrl_c;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::session::Session;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,5 +37,33 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let args = Args::parse();
     let mut output = Output::new(args.common.output, args.common.chatter());
-    output.finish(Ok(())).into()
+    let result = execute(args, &mut output);
+    output.finish(result).into()
+}
+
+fn execute(args: Args, output: &mut Output) -> Result<(), Failure> {
+    daemon::telemetry::init_quiet()
+        .map_err(|error| Failure::usage(format!("DOHLE_LOG is no filter: {error}")))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(async {
+        let interrupted = daemon::shutdown::on_signal()?;
+        let session =
+            Session { common: args.common, clock: Clock::new(), interrupted: interrupted.clone() };
+        tokio::select! {
+            result = command::run(args.noun, &session, output) => result,
+            waited = second_interrupt(interrupted) => {
+                waited?;
+                Err(Failure::Told(Exit::Interrupted))
+            }
+        }
+    });
+    // A read from a terminal may be under way, which nothing can interrupt.
+    runtime.shutdown_background();
+    result
+}
+
+/// The first Ctrl-C asks to finish, the second one insists.
+async fn second_interrupt(first: CancellationToken) -> io::Result<()> {
+    first.cancelled().await;
+    ctrl_c().await
 }

@@ -28,8 +28,8 @@ pub(crate) enum Verb {
     },
     /// Check whether a schema is compatible with what a subject holds; exits with 5 if not
     Check {
-        /// SUBJECT or SUBJECT@VERSION
-        subject: SchemaRef,
+        /// Such as orders-value
+        subject: String,
         /// The Avro schema (.avsc); - reads stdin
         file: PathBuf,
     },

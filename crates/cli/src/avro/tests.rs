@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::decode::Undecodable;
 use super::*;
 
 const DOWNLOAD_HUE: &str = r#"{"type":"record","name":"sdgdownloadhue",

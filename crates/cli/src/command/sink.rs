@@ -1,0 +1,184 @@
+//! `dohle sink`: topics into a lake, exactly once.
+
+mod report;
+mod schemas;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lake::partitioner::{EpochUnit, Partitioner, TimeSource, UndatedPolicy};
+use lake::plan::{GapPolicy, Limits};
+use sink::platform::TopicSource;
+use sink::progress::{Bars, Progress, Silent};
+use sink::store::LocalStore;
+use sink::{Depth, FileSettings, RunError, Settings, Sink, TombstonePolicy};
+use types::TopicName;
+
+pub(super) use self::report::{FileRow, files};
+pub(super) use self::schemas::RegistrySchemas;
+
+use self::report::{Commits, DryRunReport, RunReport, Verdict};
+use crate::args::sink::{Codec, Gaps, LakePlace, Land, TimeUnit, Tombstones, Undated, Verb};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::session::Session;
+
+/// A run stops reading after this, and commits what it has.
+const MAX_READ_TIME: Duration = Duration::from_hours(1);
+/// After this, a run that has not committed may not any more.
+const MAX_RUN_TIME: Duration = Duration::from_hours(2);
+
+/// Does what the verb says.
+///
+/// # Errors
+///
+/// The cluster, the registry or the lake cannot be used, or the lake is not what its log says.
+pub(crate) async fn run(verb: Verb, session: &Session, output: &mut Output) -> Result<(), Failure> {
+    match verb {
+        Verb::Run(run) => land(&run, session, output).await,
+        Verb::Verify { topics, lake, quick } => {
+            let depth = if quick { Depth::Lengths } else { Depth::Contents };
+            verify(&open(&lake.place)?, &topics, depth, output).await
+        }
+        Verb::History { topic, lake, count } => {
+            let store = open(&lake.place)?;
+            let commits =
+                sink::history(&store, &topic, count).await.map_err(|error| failure(&error))?;
+            if commits.is_empty() {
+                output.note(&format!("nothing of {topic} was landed there yet"));
+            }
+            Ok(output.show(&Commits::new(&commits))?)
+        }
+    }
+}
+
+fn open(place: &LakePlace) -> Result<LocalStore, Failure> {
+    LocalStore::open(&place.root).map_err(|error| failure(&error.into()))
+}
+
+async fn land(run: &Land, session: &Session, output: &mut Output) -> Result<(), Failure> {
+    let store = open(&run.lake.place)?;
+    let source = TopicSource::new(session.client().await?);
+    let schemas = RegistrySchemas::new(session.registry()?);
+    let progress: Arc<dyn Progress> =
+        if output.is_watched() { Arc::new(Bars::new()) } else { Arc::new(Silent) };
+    let sink =
+        Sink::new(store, source, schemas, settings(run), session.clock).with_progress(progress);
+    for topic in &run.topics {
+        if run.dry_run {
+            let plan = sink.dry_run(topic).await.map_err(|error| advise(&error, topic))?;
+            output.show(&DryRunReport::new(topic, &plan))?;
+        } else {
+            let run_id = sink.new_run_id().map_err(|error| failure(&error))?;
+            let landed = sink.run(topic, run_id, &session.interrupted).await;
+            let landed = landed.map_err(|error| advise(&error, topic))?;
+            output.show(&RunReport::new(&landed))?;
+        }
+    }
+    Ok(())
+}
+
+async fn verify(
+    store: &LocalStore,
+    topics: &[TopicName],
+    depth: Depth,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let bars = if output.is_watched() { Some(Bars::new()) } else { None };
+    let progress: &dyn Progress = match &bars {
+        Some(bars) => bars,
+        None => &Silent,
+    };
+    let mut problems = 0;
+    for topic in topics {
+        let findings =
+            sink::verify(store, topic, depth, progress).await.map_err(|e| advise(&e, topic))?;
+        problems += findings.problems.len();
+        output.show(&Verdict::new(topic, &findings))?;
+    }
+    if problems == 0 {
+        return Ok(());
+    }
+    let message = format!("the lake is not what its log says: {problems} problems");
+    Err(Failure::new(Exit::Other, message))
+}
+
+/// What a run does unless told otherwise.
+pub(super) fn usual_settings(partitioner: Partitioner) -> Settings {
+    Settings {
+        partitioner,
+        gaps: GapPolicy::Fail,
+        tombstones: TombstonePolicy::Skip,
+        limits: Limits { max_records_per_partition: None },
+        files: FileSettings {
+            codec: lake::avro::Codec::Deflate,
+            block_bytes: 256 * 1024,
+            file_bytes: 512 * 1024 * 1024,
+            memory_bytes: 64 * 1024 * 1024,
+            open_files: 64,
+        },
+        parallel_partitions: 4,
+        parallel_writes: 16,
+        max_read_time: MAX_READ_TIME,
+        max_run_time: MAX_RUN_TIME,
+    }
+}
+
+/// The same, as the command line has it.
+fn settings(run: &Land) -> Settings {
+    let usual = usual_settings(partitioner(run));
+    Settings {
+        gaps: match run.gaps {
+            Gaps::Fail => GapPolicy::Fail,
+            Gaps::Skip => GapPolicy::Skip,
+        },
+        tombstones: match run.tombstones {
+            Tombstones::Skip => TombstonePolicy::Skip,
+            Tombstones::Quarantine => TombstonePolicy::Quarantine,
+        },
+        limits: Limits { max_records_per_partition: run.max_records },
+        files: FileSettings {
+            codec: match run.codec {
+                Codec::Null => lake::avro::Codec::Null,
+                Codec::Deflate => lake::avro::Codec::Deflate,
+                Codec::Snappy => lake::avro::Codec::Snappy,
+            },
+            ..usual.files
+        },
+        ..usual
+    }
+}
+
+fn partitioner(run: &Land) -> Partitioner {
+    let unit = match run.time_unit {
+        TimeUnit::Seconds => EpochUnit::Seconds,
+        TimeUnit::Millis => EpochUnit::Millis,
+        TimeUnit::Micros => EpochUnit::Micros,
+    };
+    let time = match &run.time_field {
+        Some(field) => {
+            TimeSource::Field { path: field.split('.').map(str::to_owned).collect(), unit }
+        }
+        None => TimeSource::RecordTimestamp,
+    };
+    let undated = match run.undated {
+        Undated::Quarantine => UndatedPolicy::Quarantine,
+        Undated::Directory => UndatedPolicy::Directory,
+    };
+    Partitioner::new(time, run.directories.clone(), run.timezone, undated)
+}
+
+/// What a failed run of one topic means.
+fn advise(error: &RunError, topic: &TopicName) -> Failure {
+    failure(error).next_if(Exit::NotFound, || format!("topic create {topic}"))
+}
+
+fn failure(error: &RunError) -> Failure {
+    if matches!(error, RunError::Interrupted) {
+        return Failure::new(Exit::Interrupted, error.to_string());
+    }
+    if error.is_fenced() {
+        return Failure::new(Exit::Fenced, error.to_string()).next("sink history --help");
+    }
+    Failure::coded(error)
+}
