@@ -1,6 +1,5 @@
 //! The broker's line to the coordinators: finds the one that leads, and stays with it.
 
-use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use types::{Coded, Reason};
 use wire::v1::coordinator::coordinator_service_client::CoordinatorServiceClient;
 use wire::{RemoteError, from_status};
 
+use crate::causes::with_causes;
 use crate::channels::Channels;
 
 /// The generated client of one coordinator.
@@ -122,7 +122,7 @@ impl Coordinators {
         let target = self.target();
         let channel = self.channels.to(&target).map_err(|error| {
             self.turn_from(&target);
-            Failed::TryAnother(chain(&error))
+            Failed::TryAnother(with_causes(&error))
         })?;
         let client =
             Client::new(channel).max_decoding_message_size(wire::transport::MAX_MESSAGE_BYTES);
@@ -168,6 +168,42 @@ enum Failed {
     ForGood(RemoteError),
 }
 
-fn chain(error: &dyn Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coordinators(addresses: &[&str]) -> Coordinators {
+        Coordinators::new(addresses.iter().map(|address| (*address).to_owned()).collect())
+    }
+
+    #[test]
+    fn every_configured_coordinator_gets_its_turn() {
+        let coordinators = coordinators(&["a:1", "b:1", "c:1"]);
+        let mut asked = Vec::new();
+        for _ in 0..4 {
+            asked.push(coordinators.target());
+            coordinators.turn_from(&coordinators.target());
+        }
+        assert_eq!(asked, ["a:1", "b:1", "c:1", "a:1"]);
+    }
+
+    #[test]
+    fn behind_a_leader_that_is_not_configured_the_first_one_is_next() {
+        let coordinators = coordinators(&["a:1", "b:1"]);
+        coordinators.turn_to("elsewhere:1".to_owned());
+        coordinators.turn_from("elsewhere:1");
+        assert_eq!(coordinators.target(), "a:1");
+    }
+
+    #[tokio::test]
+    async fn a_search_for_a_leader_ends_with_all_that_were_asked() {
+        // Nobody listens on port 0.
+        let coordinators = coordinators(&["127.0.0.1:0"]);
+        let call = |mut client: Client| async move {
+            client.describe_quorum(wire::v1::coordinator::DescribeQuorumRequest {}).await
+        };
+        let error = coordinators.call(Duration::from_millis(50), call).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::CoordinatorNotAvailable);
+        assert!(error.to_string().contains("127.0.0.1:0"), "{error}");
+    }
 }

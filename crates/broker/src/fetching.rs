@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
 
+use crate::causes::with_causes;
 use crate::partition::Partition;
 use crate::partitions::{Partitions, RoutingError};
 
@@ -106,7 +107,7 @@ pub(crate) enum FetchError {
         current: LeaderEpoch,
     },
     /// The log could not be read.
-    #[error("{partition} could not be read: {source}")]
+    #[error("{partition} could not be read: {}", with_causes(source))]
     Read {
         /// Which partition.
         partition: TopicPartition,

@@ -10,6 +10,7 @@
 //! holds the lease, `metadata` follows the coordinator and makes logs and leaderships to match.
 
 mod app;
+mod causes;
 mod channels;
 mod config;
 mod coordinator;

@@ -6,6 +6,7 @@ use commit_log::ReadError;
 use thiserror::Error;
 use types::{Coded, LeaderEpoch, Offset, Reason, Timestamp, TopicPartition};
 
+use crate::causes::with_causes;
 use crate::partition::Partition;
 use crate::partitions::{Partitions, RoutingError};
 
@@ -36,7 +37,7 @@ pub(crate) enum ListingError {
     #[error(transparent)]
     Routing(#[from] RoutingError),
     /// The log could not be read.
-    #[error("{partition} could not be searched: {source}")]
+    #[error("{partition} could not be searched: {}", with_causes(source))]
     Read {
         /// Which partition.
         partition: TopicPartition,

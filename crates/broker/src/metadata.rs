@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 use types::{BrokerId, LeaderEpoch, Revision};
 
+use crate::causes::with_causes;
 use crate::directory::{DirectoryQueue, Log, LogChangeError};
 use crate::lease::LeaseView;
 use crate::partition::{Leadership, Partition, Task};
@@ -34,7 +35,17 @@ pub(crate) struct Follower {
     clock: Clock,
     partition_queue: usize,
     held: BTreeMap<LogKey, Held>,
+    followed: Followed,
     view: watch::Sender<Arc<View>>,
+}
+
+/// How much of the metadata was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Followed {
+    /// All of it.
+    Wholly,
+    /// All but what the disk refused.
+    Partly,
 }
 
 /// One log in the directory.
@@ -76,19 +87,31 @@ impl Follower {
         let Surroundings { own_id, directory, lease, clock, partition_queue } = surroundings;
         let held = |log| Held { log, config: None, running: None };
         let held = found.into_iter().map(|(key, log)| (key, held(log))).collect();
-        Self { own_id, directory, lease, clock, partition_queue, held, view }
+        let followed = Followed::Wholly;
+        Self { own_id, directory, lease, clock, partition_queue, held, followed, view }
     }
 
-    /// Of the metadata that was last carried out.
+    /// The metadata that was last carried out.
+    fn image(&self) -> MetadataImage {
+        self.view.borrow().image.clone()
+    }
+
+    /// How much of it was.
+    const fn followed(&self) -> Followed {
+        self.followed
+    }
+
+    /// Its revision.
     fn revision(&self) -> Revision {
         self.view.borrow().image.revision()
     }
 
-    /// Does what `image` asks of this broker, then publishes it. What the disk refuses is logged,
-    /// left undone, and tried again with the next change.
+    /// Does what `image` asks of this broker, then publishes it. What the disk refuses is logged
+    /// and left undone: follow the same metadata again, later.
     async fn follow(&mut self, image: MetadataImage) {
+        let mut unusable = BTreeMap::new();
         let duties = duties(&image, self.own_id);
-        self.remove_all_but(&duties).await;
+        self.followed = self.remove_all_but(&duties).await;
         for (key, duty) in duties {
             if let Err(failure) = self.fulfil(key, &duty).await {
                 error!(
@@ -97,13 +120,15 @@ impl Follower {
                     partition = %duty.name.partition,
                     "log could not be made or changed"
                 );
+                unusable.insert(duty.name, with_causes(&failure));
+                self.followed = Followed::Partly;
             }
         }
         let led = self.held.values().filter_map(|held| held.running.as_ref());
         let led = led
             .map(|running| (running.partition.name().clone(), Arc::clone(&running.partition)))
             .collect();
-        self.view.send_replace(Arc::new(View { image, led }));
+        self.view.send_replace(Arc::new(View { image, led, unusable }));
     }
 
     /// Ends every leadership; all who wait are answered.
@@ -114,7 +139,8 @@ impl Follower {
     }
 
     /// Removes the logs of topics that were deleted and of replicas that went elsewhere.
-    async fn remove_all_but(&mut self, duties: &BTreeMap<LogKey, Duty>) {
+    async fn remove_all_but(&mut self, duties: &BTreeMap<LogKey, Duty>) -> Followed {
+        let mut followed = Followed::Wholly;
         let gone = self.held.keys().filter(|key| !duties.contains_key(key)).copied();
         for key in gone.collect::<Vec<_>>() {
             if let Some(held) = self.held.get_mut(&key) {
@@ -127,9 +153,11 @@ impl Follower {
                 }
                 Err(failure) => {
                     error!(error = &failure as &dyn std::error::Error, log = %key, "log was not deleted");
+                    followed = Followed::Partly;
                 }
             }
         }
+        followed
     }
 
     async fn fulfil(&mut self, key: LogKey, duty: &Duty) -> Result<(), LogChangeError> {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
 
+use crate::causes::with_causes;
 use crate::directory::Log;
 use crate::lease::LeaseView;
 
@@ -58,7 +59,15 @@ pub(crate) enum PartitionError {
         /// Of which partition.
         partition: TopicPartition,
     },
-    /// It was refused, or its outcome is not known.
+    /// The log refused it.
+    #[error("nothing was appended to {partition}: {}", with_causes(source))]
+    Log {
+        /// Whose log.
+        partition: TopicPartition,
+        /// Why.
+        source: AppendError,
+    },
+    /// It was refused for another reason, or its outcome is not known.
     #[error(transparent)]
     Produce(#[from] ProduceError<AppendError>),
 }
@@ -68,6 +77,7 @@ impl Coded for PartitionError {
         match self {
             Self::Busy { .. } => Reason::Busy,
             Self::Ended { .. } => Reason::NotLeaderOrFollower,
+            Self::Log { source, .. } => source.reason(),
             Self::Produce(error) => error.reason(),
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct View {
     pub(crate) image: MetadataImage,
     /// The partitions that this broker leads as of that revision.
     pub(crate) led: BTreeMap<TopicPartition, Arc<Partition>>,
+    /// The partitions that it should lead or follow, but whose log the disk refuses, and why.
+    pub(crate) unusable: BTreeMap<TopicPartition, String>,
 }
 
 /// Where a request for a partition has to go.
@@ -60,6 +62,17 @@ pub(crate) enum RoutingError {
         /// Who leads it.
         leader: Arc<Broker>,
     },
+    /// The disk refuses its log.
+    #[error(
+        "this broker cannot lead {asked}: {cause}; once that is mended it goes on by itself, within \
+         seconds"
+    )]
+    Unusable {
+        /// The partition asked for.
+        asked: TopicPartition,
+        /// What is wrong with its log.
+        cause: String,
+    },
     /// The metadata names this broker, but it may not lead (yet, or any more).
     #[error(
         "this broker may not lead {asked} at the moment: its lease ran out or its leadership has \
@@ -82,6 +95,7 @@ impl Coded for RoutingError {
                 Reason::UnknownTopicOrPartition
             }
             Self::NoLeader { .. } => Reason::LeaderNotAvailable,
+            Self::Unusable { .. } => Reason::StorageError,
             Self::OtherLeader { .. } | Self::NotLeading { .. } => Reason::NotLeaderOrFollower,
         }
     }
@@ -150,7 +164,7 @@ impl Partitions {
         match view.led.get(asked) {
             Some(partition) if self.lease.holds() => Ok(Arc::clone(partition)),
             Some(_) => Err(RoutingError::NotLeading { asked: asked.clone() }),
-            None => Err(elsewhere(&view.image, self.own_id, asked)),
+            None => Err(elsewhere(&view, self.own_id, asked)),
         }
     }
 
@@ -185,7 +199,11 @@ impl Partitions {
 }
 
 /// Why this broker does not lead `asked`, by the metadata.
-fn elsewhere(image: &MetadataImage, own_id: BrokerId, asked: &TopicPartition) -> RoutingError {
+fn elsewhere(view: &View, own_id: BrokerId, asked: &TopicPartition) -> RoutingError {
+    let View { image, unusable, .. } = view;
+    if let Some(cause) = unusable.get(asked) {
+        return RoutingError::Unusable { asked: asked.clone(), cause: cause.clone() };
+    }
     let Some(topic) = image.topic(&asked.topic) else {
         return RoutingError::UnknownTopic { topic: asked.topic.clone() };
     };

@@ -14,13 +14,16 @@ use wire::v1::coordinator::watch_metadata_response::Content;
 use wire::v1::coordinator::{WatchMetadataRequest, WatchMetadataResponse};
 use wire::{InvalidMessage, from_status};
 
-use super::Follower;
+use super::{Followed, Follower};
 use crate::coordinator::{Client, CoordinatorError, Coordinators};
 
 /// How long the coordinator may take to begin a watch.
 const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before a watch that broke is begun again.
 const BACKOFF: Duration = Duration::from_millis(200);
+
+/// Pause before what the disk refused is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Why a watch ended.
 #[derive(Debug, Error)]
@@ -85,6 +88,10 @@ async fn watch_once(
     loop {
         tokio::select! {
             () = leaving.cancelled() => return Ok(()),
+            () = sleep(RETRY), if follower.followed() == Followed::Partly => {
+                follower.follow(follower.image()).await;
+                continue;
+            }
             message = next(&mut changes) => apply(image, message?)?,
             // What was shown before the registration was answered may count now.
             Ok(()) = floor.changed() => {}

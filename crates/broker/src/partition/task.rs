@@ -5,7 +5,7 @@ use daemon::clock::Clock;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use record::Batch;
-use replication::{Appended, Effect, Input, Leader, LogEnds, Membership};
+use replication::{Appended, Effect, Input, Leader, LogEnds, Membership, ProduceError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -163,9 +163,23 @@ impl Task {
                     self.committed.send_replace(end);
                 }
                 Effect::Answer { reply, outcome } => {
-                    answer(reply, outcome.map_err(PartitionError::from));
+                    answer(reply, outcome.map_err(|error| self.placed(error)));
                 }
             }
+        }
+    }
+}
+
+impl Task {
+    /// Says where it happened.
+    fn placed(&self, error: ProduceError<AppendError>) -> PartitionError {
+        match error {
+            ProduceError::Log(source) => {
+                PartitionError::Log { partition: self.name.clone(), source }
+            }
+            ProduceError::NotEnoughReplicas { .. }
+            | ProduceError::TimedOut
+            | ProduceError::NoLongerLeader => error.into(),
         }
     }
 }

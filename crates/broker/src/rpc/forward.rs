@@ -98,6 +98,7 @@ pub(super) fn leader_hint(error: &RoutingError) -> Option<BrokerEndpoint> {
         RoutingError::UnknownTopic { .. }
         | RoutingError::UnknownPartition { .. }
         | RoutingError::NoLeader { .. }
+        | RoutingError::Unusable { .. }
         | RoutingError::NotLeading { .. } => None,
     }
 }
