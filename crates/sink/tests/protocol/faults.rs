@@ -1,7 +1,11 @@
 //! Whatever one run meets at whichever of its steps, the next one leaves every record in the lake
 //! exactly once.
 
+use lake::LakePath;
+use lake::commit::CommitRecord;
 use proptest::prelude::*;
+use sink::RunError;
+use sink::store::{FileStore, FileWriter};
 
 use crate::faulty::{Fault, FaultyStore};
 use crate::world::{World, assert_landed_exactly, assert_sound, old_run_id, run_id, settings};
@@ -137,5 +141,86 @@ proptest! {
             }
             finish(&world, &store, &context).await;
         });
+    }
+}
+
+/// A lake whose one commit is in the log, and none of whose files is published; the staged file and
+/// its place.
+async fn committed_only() -> (World, FaultyStore, LakePath, LakePath) {
+    let world = World::new(1);
+    world.append_events(0, 3);
+    let mut step = 0;
+    let store = loop {
+        let store = FaultyStore::new();
+        store.fault(step, Fault::KillAfter);
+        world.run(&store, &run_id(1)).await.unwrap_err();
+        if !store.files("_state").is_empty() {
+            break store.another_process();
+        }
+        step += 1;
+    };
+    let record = store.edit(&store.files("_state")[0], |bytes| CommitRecord::decode(bytes));
+    let record = record.unwrap();
+    let file = record.files.first().unwrap();
+    let staged = LakePath::new(&format!("_staging/events/{}/{}", record.run_id, file.stage));
+    (world, store, staged.unwrap(), file.path.clone())
+}
+
+async fn put(store: &FaultyStore, path: &LakePath, bytes: Vec<u8>) {
+    store.make_directories(&path.parent().unwrap()).await.unwrap();
+    let mut writer = store.create(path).await.unwrap();
+    writer.write(bytes.into()).await.unwrap();
+    writer.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_a_power_loss_left_under_both_its_names_is_published_once() {
+    let (world, store, staged, place) = committed_only().await;
+    let bytes = store.edit(&staged, |bytes| bytes.clone());
+    put(&store, &place, bytes).await;
+    world.run(&store, &run_id(2)).await.unwrap();
+    assert_landed_exactly(&store, 3, "after recovery");
+    assert_sound(&store, "after recovery").await;
+    assert_eq!(store.files("_staging"), []);
+}
+
+#[tokio::test]
+async fn a_strangers_file_is_never_overwritten_and_never_taken_for_ours() {
+    let (world, store, staged, place) = committed_only().await;
+    let length = store.edit(&staged, |bytes| bytes.len());
+    put(&store, &place, vec![7; length]).await;
+    let stopped = world.run(&store, &run_id(2)).await.unwrap_err();
+    assert!(matches!(stopped, RunError::Occupied { seq: 0, .. }), "{stopped}");
+    assert_eq!(store.edit(&place, |bytes| bytes.clone()), vec![7; length]);
+    store.delete(&place).await.unwrap();
+    world.run(&store, &run_id(3)).await.unwrap();
+    assert_landed_exactly(&store, 3, "once it is gone");
+}
+
+#[tokio::test]
+async fn a_staged_file_that_somebody_deleted_is_told_and_not_forgotten() {
+    let (world, store, staged, _) = committed_only().await;
+    store.delete(&staged).await.unwrap();
+    for number in [2, 3] {
+        let stopped = world.run(&store, &run_id(number)).await.unwrap_err();
+        assert!(matches!(stopped, RunError::Missing { seq: 0, .. }), "{stopped}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_found_in_the_log_is_made_to_last_before_anything_is_built_on_it() {
+    for step in 0.. {
+        let (world, store, ..) = committed_only().await;
+        let second = store.another_process();
+        second.fault(step, Fault::KillAfter);
+        if world.run(&second, &run_id(2)).await.is_ok() {
+            assert!(0 < step);
+            break;
+        }
+        second.power_loss(0);
+        let context = format!("power loss at step {step} of the recovery");
+        world.run(&store.another_process(), &run_id(3)).await.unwrap();
+        assert_landed_exactly(&store, 3, &context);
+        assert_sound(&store, &context).await;
     }
 }
