@@ -7,6 +7,28 @@
 //! credit in bytes.
 //!
 //! Nothing is sent twice unless it is certain that it was not taken the first time.
+//!
+//! ```no_run
+//! use client::{Client, ClientConfig, ConsumerConfig, ProducerConfig, ProducerRecord, StartAt};
+//! use types::TopicName;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect(ClientConfig::new(["localhost:9192"])).await?;
+//! let topic = TopicName::new("flights")?;
+//!
+//! let producer = client.producer(ProducerConfig::default())?;
+//! let delivery = producer.send(ProducerRecord::new(topic.clone(), "EWR-IAH").with_key("UA")).await?;
+//! let lies_at = delivery.await?;
+//! producer.close().await?;
+//!
+//! let mut consumer = client.consumer(ConsumerConfig::default());
+//! consumer.assign(&[(lies_at.topic_partition, StartAt::Earliest)]).await?;
+//! while let Some(batch) = consumer.next_batch().await? {
+//!     for record in batch.records { /* ... */ }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod admin;
 mod backoff;

@@ -16,14 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use cluster::Topic;
 use daemon::clock::Clock;
-use record::{Header, partition_for_key};
+use record::{Compression, Header, partition_for_key};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use types::{PartitionId, Timestamp, TopicName, TopicPartition};
 
-use self::accumulator::{Accumulator, Gathering, NewRecord, Wake};
+use self::accumulator::{Accumulator, Gathering, NewBatch, NewRecord, Wake};
 use self::config::MAX_RECORD_BYTES;
 use self::delivery::Ticket;
 use self::partitioner::StickyPartitioner;
@@ -125,7 +125,6 @@ impl Producer {
     ) -> Result<Self, ClientError> {
         config.validate()?;
         let gathering = Gathering {
-            batch_bytes: config.batch_bytes,
             linger: config.linger,
             delivery_timeout: config.delivery_timeout,
             compression: config.compression,
@@ -200,13 +199,27 @@ impl Producer {
             .ok_or_else(|| ClientError::NoPartitions { topic: topic.name.clone() })?;
         let to = TopicPartition::new(topic.name.clone(), partition);
         let now = self.inner.start.elapsed();
-        match accumulator.append(&to, record, now, Ticket::new) {
+        let new_batch = || NewBatch { ticket: Ticket::new(), limit: self.batch_limit(topic) };
+        match accumulator.append(&to, record, now, new_batch) {
             Ok(appended) => {
                 let delivery = Delivery::new(to, &appended.ticket, appended.index);
                 Ok((delivery, appended.wake))
             }
             Err(source) => Err(ClientError::Record { topic_partition: to, source }),
         }
+    }
+
+    /// Largest batch for a topic, before it is packed.
+    fn batch_limit(&self, topic: &Topic) -> usize {
+        let allowed = topic.configs.max_message_bytes();
+        // Packing adds a little to records that cannot be made smaller.
+        let margin = match self.inner.config.compression {
+            Compression::None => 0,
+            Compression::Gzip | Compression::Snappy | Compression::Lz4 | Compression::Zstd => {
+                allowed / 1024 + 64
+            }
+        };
+        self.inner.config.batch_bytes.min(allowed.saturating_sub(margin))
     }
 
     /// The topic of a record, made if it is missing. What may pass is waited for.

@@ -17,7 +17,6 @@ use crate::ClientError;
 /// What the accumulator needs to know of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gathering {
-    pub(crate) batch_bytes: usize,
     pub(crate) linger: Duration,
     pub(crate) delivery_timeout: Duration,
     pub(crate) compression: Compression,
@@ -50,6 +49,15 @@ pub(crate) struct Appended<T> {
     pub(crate) wake: Wake,
 }
 
+/// What a batch begins with.
+#[derive(Debug)]
+pub(crate) struct NewBatch<T> {
+    /// How its records hear of its fate.
+    pub(crate) ticket: T,
+    /// Its size before it is packed, in bytes; one record may exceed it, alone.
+    pub(crate) limit: usize,
+}
+
 /// Whether whoever sends must be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
@@ -67,6 +75,7 @@ pub(crate) struct Pending<T> {
     pub(crate) failures: u32,
     pub(crate) last_failure: Option<ClientError>,
     builder: BatchBuilder,
+    limit: usize,
     /// The batch as it is sent, once it was.
     sealed: Option<Batch>,
     opened: Duration,
@@ -75,9 +84,10 @@ pub(crate) struct Pending<T> {
 }
 
 impl<T> Pending<T> {
-    fn new(ticket: T, builder: BatchBuilder, memory: usize, opened: Duration) -> Self {
+    fn new(batch: NewBatch<T>, builder: BatchBuilder, memory: usize, opened: Duration) -> Self {
         Self {
-            ticket,
+            ticket: batch.ticket,
+            limit: batch.limit,
             memory,
             failures: 0,
             last_failure: None,
@@ -141,20 +151,20 @@ impl<T: Clone> Accumulator<T> {
         Self { gathering, queues: BTreeMap::new() }
     }
 
-    /// Adds a record to its partition's last batch, or to a new one with a ticket of its own.
+    /// Adds a record to its partition's last batch, or to a new one.
     pub(crate) fn append(
         &mut self,
         to: &TopicPartition,
         record: NewRecord<'_>,
         now: Duration,
-        new_ticket: impl FnOnce() -> T,
+        new_batch: impl FnOnce() -> NewBatch<T>,
     ) -> Result<Appended<T>, RecordError> {
         let size = record.size();
         let NewRecord { timestamp, key, value, headers } = record;
         let queue = self.queues.entry(to.clone()).or_insert_with(Queue::new);
         let mut wake = Wake::Nobody;
         if let Some(last) = queue.waiting.back_mut()
-            && self.gathering.batch_bytes < last.builder.plain_size() + size
+            && last.limit < last.builder.plain_size() + size
         {
             last.closed = true;
         }
@@ -166,8 +176,9 @@ impl<T: Clone> Accumulator<T> {
         } else {
             let mut builder = BatchBuilder::new(self.gathering.compression);
             builder.push(timestamp, key, value, headers)?;
-            let ticket = new_ticket();
-            queue.waiting.push_back(Pending::new(ticket.clone(), builder, size, now));
+            let batch = new_batch();
+            let ticket = batch.ticket.clone();
+            queue.waiting.push_back(Pending::new(batch, builder, size, now));
             wake = Wake::Sender;
             (ticket, 0)
         };

@@ -35,8 +35,8 @@ pub struct ProducerConfig {
     /// How long the first record of a batch waits for company while its partition has nothing
     /// under way. Batches also gather, without any wait, while their predecessor is under way.
     pub linger: Duration,
-    /// Largest batch, in bytes before compression. A larger record travels alone. Topics refuse
-    /// batches above their `max.message.bytes`.
+    /// Largest batch, in bytes before compression; less where a topic's `max.message.bytes` is
+    /// less. A larger record travels alone.
     pub batch_bytes: usize,
     /// How batches are packed.
     pub compression: Compression,

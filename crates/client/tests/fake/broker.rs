@@ -35,6 +35,7 @@ struct State {
     /// The most bytes sent beyond what was granted.
     overdrawn: i64,
     fetch_streams: usize,
+    configs: Vec<t::ConfigEntry>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ impl FakeBroker {
             breaks: VecDeque::new(),
             overdrawn: 0,
             fetch_streams: 0,
+            configs: Vec::new(),
         };
         let broker = Self {
             port: incoming.local_addr().unwrap().port(),
@@ -91,6 +93,16 @@ impl FakeBroker {
 
     pub(crate) fn set_log_start(&self, partition: usize, start: u64) {
         self.state().starts[partition] = start;
+    }
+
+    pub(crate) fn configure(&self, name: &str, value: &str) {
+        let entry = t::ConfigEntry { name: name.to_owned(), value: value.to_owned() };
+        self.state().configs.push(entry);
+    }
+
+    /// The size of every batch of a partition.
+    pub(crate) fn batch_sizes(&self, partition: usize) -> Vec<usize> {
+        self.state().logs[partition].iter().map(|batch| batch.bytes().len()).collect()
     }
 
     pub(crate) fn overdrawn(&self) -> i64 {
@@ -313,13 +325,16 @@ impl BrokerService for FakeBroker {
             isr: vec![1],
             ..Default::default()
         };
-        let count = u32::try_from(self.state().logs.len()).unwrap();
+        let (count, configs) = {
+            let state = self.state();
+            (u32::try_from(state.logs.len()).unwrap(), state.configs.clone())
+        };
         let describe = |name: String| v1::DescribedTopic {
             topic: Some(t::Topic {
                 name: name.clone(),
                 topic_id: Bytes::from_static(&[7; 16]),
                 partitions: (0..count).map(partition).collect(),
-                configs: Vec::new(),
+                configs: configs.clone(),
             }),
             name,
             error: None,

@@ -96,6 +96,20 @@ async fn a_broker_that_shuts_down_has_not_looked_at_what_it_leaves_unanswered() 
 }
 
 #[tokio::test]
+async fn batches_stay_below_what_the_topic_allows() {
+    let (broker, client) = start(&[]).await;
+    broker.configure("max.message.bytes", "500");
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    for value in numbers(200) {
+        drop(send(&producer, &value).await);
+    }
+    producer.close().await.unwrap();
+    assert_eq!(broker.values(0), numbers(200));
+    let sizes = broker.batch_sizes(0);
+    assert!(sizes.iter().all(|size| *size <= 500), "{sizes:?}");
+}
+
+#[tokio::test]
 async fn a_full_buffer_is_an_error_rather_than_a_hang() {
     let (_broker, client) = start(&[Produce::AppendAndNeverAnswer]).await;
     let config = ProducerConfig {

@@ -16,18 +16,15 @@ fn partition(number: u32) -> TopicPartition {
 /// Tickets are numbers, given out in order.
 struct Harness {
     accumulator: Accumulator<u32>,
+    batch_bytes: usize,
     tickets: u32,
 }
 
 impl Harness {
     fn new(batch_bytes: usize, linger: Duration) -> Self {
-        let gathering = Gathering {
-            batch_bytes,
-            linger,
-            delivery_timeout: TIMEOUT,
-            compression: Compression::None,
-        };
-        Self { accumulator: Accumulator::new(gathering), tickets: 0 }
+        let gathering =
+            Gathering { linger, delivery_timeout: TIMEOUT, compression: Compression::None };
+        Self { accumulator: Accumulator::new(gathering), batch_bytes, tickets: 0 }
     }
 
     fn append(&mut self, to: u32, now: Duration) -> Appended<u32> {
@@ -37,12 +34,12 @@ impl Harness {
             value: Some(b"value"),
             headers: &[],
         };
-        let tickets = &mut self.tickets;
-        let new_ticket = || {
+        let Self { tickets, batch_bytes, .. } = self;
+        let new_batch = || {
             *tickets += 1;
-            *tickets
+            NewBatch { ticket: *tickets, limit: *batch_bytes }
         };
-        self.accumulator.append(&partition(to), record, now, new_ticket).unwrap()
+        self.accumulator.append(&partition(to), record, now, new_batch).unwrap()
     }
 
     /// Partition and ticket of what is due.
