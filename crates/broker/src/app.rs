@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Endpoint, Incarnation, Registration};
-use commit_log::{Directory, DirectoryConfig, DirectoryError, LogKey, Recovered, RecoveredLog};
+use commit_log::{Damage, Directory, DirectoryConfig, DirectoryError, Recovered, RecoveredLog};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use thiserror::Error;
@@ -20,11 +20,11 @@ use types::{BrokerId, DirectoryId};
 
 use crate::config::{Config, ConfigError};
 use crate::coordinator::Coordinators;
-use crate::directory::{DirectoryQueue, Log, Writer, WriterGone};
+use crate::directory::{DirectoryQueue, Writer, WriterGone};
 use crate::home::Home;
 use crate::identity::random_id;
 use crate::lease::{Lease, LeaseView};
-use crate::metadata::{Follower, Surroundings, watch_metadata};
+use crate::metadata::{Follower, Found, Lost, Surroundings, watch_metadata};
 use crate::partitions::{Partitions, View};
 use crate::server::{Drain, Server};
 use crate::session::{Session, SessionError};
@@ -149,7 +149,7 @@ impl App {
     ///
     /// [`RunError`]: the broker could not go on.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let found = logs(&self.directory);
+        let found = found(&self.directory);
         let limits = &self.config.limits;
         let (directory, writer) =
             Writer::start(self.directory, self.clock, limits.directory_queue, limits.group_commit)
@@ -165,23 +165,25 @@ impl App {
     }
 }
 
-/// The usable logs. What recovery had to cut, or found missing, is reported.
-fn logs(directory: &Directory<RealDisk>) -> Vec<(LogKey, Log)> {
+/// What recovery found. What it had to cut, or found missing, is reported.
+fn found(directory: &Directory<RealDisk>) -> Found {
+    let mut found = Found::default();
     for RecoveredLog { log, outcome } in directory.recovered() {
         match outcome {
-            Recovered::Usable { torn_tail: Some(tail), end, .. } => {
-                warn!(log = %log, bytes = tail.bytes, end = %end, "torn tail was cut");
+            Recovered::Usable { torn_tail, end, .. } => {
+                if let Some(tail) = torn_tail {
+                    warn!(log = %log, bytes = tail.bytes, end = %end, "torn tail was cut");
+                }
+                found.usable.extend(directory.reader(*log).map(|reader| (*log, reader)));
             }
-            Recovered::Usable { torn_tail: None, .. } => {}
-            Recovered::Damaged(damage) => error!(
-                log = %log,
-                file = %damage.path.display(),
-                lost_from = %damage.lost_from,
-                "log is damaged and will not be led"
-            ),
+            Recovered::Damaged(damage) => {
+                let Damage { path, lost_from, .. } = damage;
+                error!(log = %log, file = %path.display(), lost_from = %lost_from, "log is damaged");
+                found.damaged.insert(*log, Lost { path: path.clone(), from: *lost_from });
+            }
         }
     }
-    directory.logs().filter_map(|key| Some((key, directory.reader(key)?))).collect()
+    found
 }
 
 /// The tasks of a broker, and what ends them.
@@ -202,7 +204,7 @@ impl Running {
         registration: Registration,
         clock: Clock,
         directory: DirectoryQueue,
-        found: Vec<(LogKey, Log)>,
+        found: Found,
     ) -> Self {
         let drain = Drain::default();
         let leaving = CancellationToken::new();

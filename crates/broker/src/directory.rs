@@ -2,6 +2,7 @@
 //! gives them to [`Directory`], many at a time, so that one sync answers all who wait for it.
 
 use std::io;
+use std::path::PathBuf;
 use std::thread::{Builder, JoinHandle};
 
 use commit_log::{
@@ -43,6 +44,17 @@ pub(crate) enum LogChangeError {
     /// The directory refused.
     #[error(transparent)]
     Directory(#[from] LogError),
+    /// Recovery found that records are missing which a sync had promised.
+    #[error(
+        "{} is damaged: records from offset {lost_from} on are missing or wrong; bring the file \
+         back from where it is whole and restart the broker, or delete the topic", path.display()
+    )]
+    Damaged {
+        /// The file, or the folder if a file is missing.
+        path: PathBuf,
+        /// First offset that is not there.
+        lost_from: Offset,
+    },
     /// A new log needs an id.
     #[error("no random bytes: {0}")]
     Random(#[source] io::Error),

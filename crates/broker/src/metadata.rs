@@ -2,6 +2,7 @@
 //! then lets requests see the new view.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cluster::MetadataImage;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
-use types::{BrokerId, LeaderEpoch, Revision};
+use types::{BrokerId, LeaderEpoch, Offset, Revision};
 
 use crate::causes::with_causes;
 use crate::directory::{DirectoryQueue, Log, LogChangeError};
@@ -35,6 +36,8 @@ pub(crate) struct Follower {
     clock: Clock,
     partition_queue: usize,
     held: BTreeMap<LogKey, Held>,
+    /// Logs that recovery found damaged. They are not touched until their topics are deleted.
+    damaged: BTreeMap<LogKey, Lost>,
     followed: Followed,
     view: watch::Sender<Arc<View>>,
 }
@@ -46,6 +49,24 @@ enum Followed {
     Wholly,
     /// All but what the disk refused.
     Partly,
+}
+
+/// What recovery found in the directory.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Logs that can be used.
+    pub(crate) usable: Vec<(LogKey, Log)>,
+    /// Logs that cannot.
+    pub(crate) damaged: BTreeMap<LogKey, Lost>,
+}
+
+/// Where a log is damaged.
+#[derive(Clone, Debug)]
+pub(crate) struct Lost {
+    /// The file, or the folder if a file is missing.
+    pub(crate) path: PathBuf,
+    /// First offset that is not there.
+    pub(crate) from: Offset,
 }
 
 /// One log in the directory.
@@ -81,14 +102,15 @@ impl Follower {
     /// Begins with the logs that were found in the directory.
     pub(crate) fn new(
         surroundings: Surroundings,
-        found: impl IntoIterator<Item = (LogKey, Log)>,
+        found: Found,
         view: watch::Sender<Arc<View>>,
     ) -> Self {
+        let Found { usable, damaged } = found;
         let Surroundings { own_id, directory, lease, clock, partition_queue } = surroundings;
         let held = |log| Held { log, config: None, running: None };
-        let held = found.into_iter().map(|(key, log)| (key, held(log))).collect();
+        let held = usable.into_iter().map(|(key, log)| (key, held(log))).collect();
         let followed = Followed::Wholly;
-        Self { own_id, directory, lease, clock, partition_queue, held, followed, view }
+        Self { own_id, directory, lease, clock, partition_queue, held, damaged, followed, view }
     }
 
     /// The metadata that was last carried out.
@@ -141,7 +163,8 @@ impl Follower {
     /// Removes the logs of topics that were deleted and of replicas that went elsewhere.
     async fn remove_all_but(&mut self, duties: &BTreeMap<LogKey, Duty>) -> Followed {
         let mut followed = Followed::Wholly;
-        let gone = self.held.keys().filter(|key| !duties.contains_key(key)).copied();
+        let known = self.held.keys().chain(self.damaged.keys());
+        let gone = known.filter(|key| !duties.contains_key(key)).copied();
         for key in gone.collect::<Vec<_>>() {
             if let Some(held) = self.held.get_mut(&key) {
                 end(held.running.take()).await;
@@ -150,6 +173,7 @@ impl Follower {
                 Ok(()) => {
                     info!(log = %key, "log deleted");
                     self.held.remove(&key);
+                    self.damaged.remove(&key);
                 }
                 Err(failure) => {
                     error!(error = &failure as &dyn std::error::Error, log = %key, "log was not deleted");
@@ -204,6 +228,9 @@ impl Follower {
 
     /// Makes the log, or has it kept as it is configured now.
     async fn keep_log(&mut self, key: LogKey, config: &LogConfig) -> Result<(), LogChangeError> {
+        if let Some(Lost { path, from }) = self.damaged.get(&key).cloned() {
+            return Err(LogChangeError::Damaged { path, lost_from: from });
+        }
         match self.held.get_mut(&key) {
             Some(held) if held.config.as_ref() == Some(config) => {}
             Some(held) => {

@@ -63,10 +63,7 @@ pub(crate) enum RoutingError {
         leader: Arc<Broker>,
     },
     /// The disk refuses its log.
-    #[error(
-        "this broker cannot lead {asked}: {cause}; once that is mended it goes on by itself, within \
-         seconds"
-    )]
+    #[error("this broker cannot lead {asked}: {cause}")]
     Unusable {
         /// The partition asked for.
         asked: TopicPartition,

@@ -1,7 +1,7 @@
 //! A coordinator and brokers in this process, on ports of their own and a temporary directory.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -230,4 +230,16 @@ pub(crate) fn reason(error: Option<&wire::v1::types::Error>) -> &str {
 pub(crate) fn logs(data_dir: &Path) -> usize {
     let entries = std::fs::read_dir(data_dir).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+}
+
+/// The files that hold a broker's records.
+pub(crate) fn segments(data_dir: &Path) -> Vec<PathBuf> {
+    let files =
+        |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let folders = std::fs::read_dir(data_dir).unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|path| path.is_dir());
+    folders
+        .flat_map(files)
+        .filter(|path| path.extension().is_some_and(|end| end == "log"))
+        .collect()
 }

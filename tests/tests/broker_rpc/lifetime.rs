@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wire::v1::broker::Acks;
 use wire::v1::broker::{DescribeClusterRequest, DescribeTopicsRequest};
 
-use crate::cluster::{Broker, Cluster, PATIENCE, records};
+use crate::cluster::{Broker, Cluster, PATIENCE, records, segments};
 
 #[tokio::test]
 async fn a_restart_keeps_records_and_goes_on_with_the_next_offset() {
@@ -124,4 +124,25 @@ async fn a_broker_that_is_cut_off_stops_leading_by_itself() {
     timeout(PATIENCE, refused).await.unwrap();
     let fetched = broker.fetch("t", 0, Duration::from_mins(10)).await;
     assert_eq!(fetched.error.unwrap().reason, "NOT_LEADER_OR_FOLLOWER", "no stale reads");
+}
+
+#[tokio::test]
+async fn a_log_that_lost_what_was_promised_is_not_led_and_every_request_says_so() {
+    let cluster = Cluster::start();
+    let config = cluster.broker_config(1);
+    let mut broker = Broker::start(config.clone()).await;
+    broker.produce("t", Acks::All, &["a"]).await;
+    broker.stop().await;
+    for file in segments(&config.data_dir) {
+        std::fs::remove_file(file).unwrap();
+    }
+
+    let mut broker = Broker::start(config).await;
+    let produced = broker.produce("t", Acks::All, &["b"]).await.error.unwrap();
+    let fetched = broker.fetch("t", 0, Duration::from_mins(10)).await.error.unwrap();
+    for error in [produced, fetched] {
+        assert_eq!(error.reason, "KAFKA_STORAGE_ERROR");
+        assert!(error.message.contains("is damaged"), "{}", error.message);
+    }
+    assert_eq!(broker.produce("other", Acks::All, &["a"]).await.error, None);
 }
