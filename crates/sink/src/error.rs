@@ -142,7 +142,9 @@ impl Coded for RunError {
             | Self::Random { .. } => Reason::UnknownServerError,
             Self::Store(error) => error.reason(),
             Self::Source(error) => error.reason(),
-            Self::Schema(SchemaError::UnknownId { .. }) => Reason::InvalidRecord,
+            Self::Schema(SchemaError::UnknownId { .. } | SchemaError::NotAvro { .. }) => {
+                Reason::InvalidRecord
+            }
             Self::Schema(SchemaError::Unavailable { .. }) => Reason::CoordinatorNotAvailable,
             Self::Fenced(_) | Self::Collected { .. } => Reason::FencedLeaderEpoch,
             Self::TooOld { .. } => Reason::RequestTimedOut,

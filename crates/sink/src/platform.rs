@@ -1,13 +1,14 @@
-//! The platform itself as the source: topics read through the client.
+//! The platform itself as the source: topics and schemas through the client.
 
 use std::collections::BTreeMap;
 
+use client::registry::{RegistryClient, RegistryError};
 use client::{Client, ClientError, ConsumerConfig, OffsetAt, RangeReader};
 use lake::plan::{Bounds, SourceTopic};
 use record::Record;
-use types::{Code, Coded, Offset, Reason, TopicName, TopicPartition};
+use types::{Code, Coded, Offset, Reason, SchemaId, TopicName, TopicPartition};
 
-use crate::source::{RecordReader, RecordSource, SourceError};
+use crate::source::{RecordReader, RecordSource, SchemaError, SchemaSource, SourceError};
 
 /// Topics of a cluster.
 #[derive(Clone, Debug)]
@@ -123,4 +124,33 @@ fn unreadable(partition: &TopicPartition, error: ClientError) -> SourceError {
 
 fn failed(what: String, error: ClientError) -> SourceError {
     SourceError::Failed { what, reason: error.reason(), source: Box::new(error) }
+}
+
+/// The schemas of a registry.
+#[derive(Clone, Debug)]
+pub struct RegistrySchemas {
+    registry: RegistryClient,
+}
+
+impl RegistrySchemas {
+    /// Asks `registry`.
+    pub const fn new(registry: RegistryClient) -> Self {
+        Self { registry }
+    }
+}
+
+impl SchemaSource for RegistrySchemas {
+    async fn schema(&self, id: SchemaId) -> Result<String, SchemaError> {
+        self.registry.schema(id).await.map_err(|error| {
+            // Only what the registry itself says of the id is the payload's fault: any other
+            // failure would send good records to quarantine.
+            if error.is_not_found() {
+                SchemaError::UnknownId { id }
+            } else if let RegistryError::NotAvro { found } = error {
+                SchemaError::NotAvro { id, kind: found }
+            } else {
+                SchemaError::Unavailable { id, source: Box::new(error) }
+            }
+        })
+    }
 }

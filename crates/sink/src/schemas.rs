@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lake::avro::{Shape, UnreadableSchema};
+use lake::avro::Shape;
 use tokio::sync::Mutex;
 use types::SchemaId;
 
 use crate::source::{SchemaError, SchemaSource};
+
+const MAX_ID: u32 = i32::MAX.cast_unsigned();
 
 /// The schemas of one run, each asked for once. Schemas are immutable, so nothing goes stale.
 #[derive(Debug)]
@@ -21,8 +23,8 @@ pub(crate) enum Writer {
     Known(WriterSchema),
     /// Nobody registered it.
     Unknown,
-    /// It is registered, and no schema that can be read.
-    Unreadable(UnreadableSchema),
+    /// It is registered, and no schema that can be read; says why.
+    Unreadable(String),
 }
 
 #[derive(Debug)]
@@ -45,13 +47,21 @@ impl<C: SchemaSource> Schemas<C> {
         if let Some(writer) = self.known.lock().await.get(&id) {
             return Ok(Arc::clone(writer));
         }
+        // Registries count ids from 1 in 31 bits, and some answer for any other as if it were
+        // their address that is wrong. Such an id is the payload's fault.
+        if !(1..=MAX_ID).contains(&id.get()) {
+            return Ok(Arc::new(Writer::Unknown));
+        }
         // The lock is not held while the registry is asked: two who ask get the same answer.
         let writer = match self.source.schema(id).await {
             Ok(text) => match Shape::parse(&text) {
                 Ok(shape) => Writer::Known(WriterSchema { text: Arc::from(text), shape }),
-                Err(unreadable) => Writer::Unreadable(unreadable),
+                Err(unreadable) => Writer::Unreadable(unreadable.to_string()),
             },
             Err(SchemaError::UnknownId { .. }) => Writer::Unknown,
+            Err(other_kind @ SchemaError::NotAvro { .. }) => {
+                Writer::Unreadable(other_kind.to_string())
+            }
             Err(unavailable @ SchemaError::Unavailable { .. }) => return Err(unavailable),
         };
         let writer = Arc::new(writer);

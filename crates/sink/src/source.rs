@@ -107,6 +107,14 @@ pub enum SchemaError {
         /// The id.
         id: SchemaId,
     },
+    /// It is registered, and no Avro schema.
+    #[error("schema {id} is of type {kind}; only AVRO is landed")]
+    NotAvro {
+        /// The id.
+        id: SchemaId,
+        /// The type it is of.
+        kind: String,
+    },
     /// The registry cannot be asked.
     #[error("the schema registry did not tell schema {id}: {source}; is it up?")]
     Unavailable {

@@ -175,7 +175,7 @@ impl<S: FileStore, C: SchemaSource> Staging<S, C> {
             }
             Writer::Unreadable(why) => {
                 let reason = QuarantineReason::UnreadableSchema;
-                return refused(refusal(reason, why.to_string(), Some(id)));
+                return refused(refusal(reason, why.clone(), Some(id)));
             }
         };
         let partitioner = &self.stage.partitioner;

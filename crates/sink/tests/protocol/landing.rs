@@ -124,13 +124,17 @@ async fn what_cannot_be_decoded_is_kept_with_its_reason_and_stops_nothing() {
     let good = event(1, 0);
     let mut soon = vec![2, 8];
     soon.extend_from_slice(b"soon");
-    let bad: [(Bytes, &str, Option<i64>); 6] = [
+    let bad: [(Bytes, &str, Option<i64>); 10] = [
         (good.slice(..good.len() - 1), "bad-datum", Some(1)),
         ([&good[..], &[0]].concat().into(), "bad-datum", Some(1)),
         (Bytes::from_static(br#"{"n":1}"#), "bad-framing", None),
         (Bytes::new(), "bad-framing", None),
         (framed(77, b"x"), "unknown-schema", Some(77)),
         (framed(1, &soon), "undated", Some(1)),
+        (framed(0, b"x"), "unknown-schema", Some(0)),
+        (framed(u32::MAX, b"x"), "unknown-schema", Some(i64::from(u32::MAX))),
+        (framed(3, b"x"), "unreadable-schema", Some(3)),
+        (framed(4, b"x"), "unreadable-schema", Some(4)),
     ];
     for (payload, ..) in &bad {
         world.append(0, Some(payload.clone()));
@@ -139,7 +143,7 @@ async fn what_cannot_be_decoded_is_kept_with_its_reason_and_stops_nothing() {
     let report = world.run(&store, &run_id(1)).await.unwrap().committed.unwrap();
     assert_eq!(
         report.totals(),
-        Totals { offsets: 7, rows: 1, quarantined: 6, ..Totals::default() }
+        Totals { offsets: 11, rows: 1, quarantined: 10, ..Totals::default() }
     );
     assert_eq!(report.quarantined[&QuarantineReason::BadDatum], 2);
     assert_eq!((report.data_files, report.quarantine_files), (1, 1));

@@ -29,6 +29,10 @@ pub(crate) const V1: &str = r#"{ "type":"record","name":"event","x-owner" : ["op
   {"name":"n","type":{"type":"long","logicalType":"made-up"}},{"name":"at","type":"string"}]}"#;
 pub(crate) const V2: &str = r#"{"type":"record","name":"event","fields":[{"name":"n","type":"long"},{"name":"at","type":"string"},{"name":"more","type":["null","string"],"default":null,"adjust-to-utc":true}]}"#;
 
+/// The course's slip: there is no Avro type of that name.
+const COURSE: &str =
+    r#"{"type":"record","name":"person","fields":[{"name":"age","type":"integer"}]}"#;
+
 /// 2013-11-03T05:00:00Z.
 const START: i64 = 1_383_454_800_000;
 
@@ -89,7 +93,7 @@ impl World {
     pub(crate) fn new(partitions: u32) -> Self {
         let partitions = (0..partitions).map(|it| (PartitionId::new(it), Partition::default()));
         let topic = Topic { id: TopicId::from_bytes([7; 16]), partitions: partitions.collect() };
-        let schemas = [(1, V1.to_owned()), (2, V2.to_owned())].into();
+        let schemas = [(1, V1.to_owned()), (2, V2.to_owned()), (3, COURSE.to_owned())].into();
         Self {
             topic: Arc::new(Mutex::new(topic)),
             schemas: Arc::new(Mutex::new(schemas)),
@@ -290,6 +294,13 @@ impl SchemaSource for World {
     async fn schema(&self, id: SchemaId) -> Result<String, SchemaError> {
         if *self.registry_down.lock().unwrap() {
             return Err(SchemaError::Unavailable { id, source: "connection refused".into() });
+        }
+        if id.get() == 0 || i32::try_from(id.get()).is_err() {
+            // As a registry answers whose paths hold 32-bit numbers.
+            return Err(SchemaError::Unavailable { id, source: "404 Not Found".into() });
+        }
+        if id.get() == 4 {
+            return Err(SchemaError::NotAvro { id, kind: "PROTOBUF".to_owned() });
         }
         let schemas = self.schemas.lock().unwrap();
         schemas.get(&id.get()).cloned().ok_or(SchemaError::UnknownId { id })
