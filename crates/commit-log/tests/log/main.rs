@@ -12,6 +12,7 @@ mod durability;
 mod harness;
 mod histories;
 mod reading;
+mod real;
 mod recovery;
 mod refusals;
 mod segments;

@@ -1,0 +1,99 @@
+//! The same on the operating system's files, with threads beside the writer.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use commit_log::{Directory, DirectoryConfig, DirectoryError, Durability, LogConfig, ReadError};
+use disk::RealDisk;
+use types::{DirectoryId, LogId, Offset};
+
+use crate::harness::{append, key, millis, offset, read_all, records, small_segments};
+
+fn open(path: &Path) -> Result<Directory<RealDisk>, DirectoryError> {
+    let id = DirectoryId::from_bytes([1; 16]);
+    Directory::open(RealDisk, path, DirectoryConfig::default(), id, millis(0))
+}
+
+fn create(directory: &mut Directory<RealDisk>, partition: u32, config: &LogConfig) {
+    let id = LogId::from_bytes([u8::try_from(partition).unwrap(); 16]);
+    directory.create_log(key(partition), id, config.clone(), Offset::ZERO).unwrap();
+}
+
+#[test]
+fn many_logs_are_committed_at_once_and_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/data");
+    let mut directory = open(&path).unwrap();
+    for partition in 0..20 {
+        create(&mut directory, partition, &small_segments(Durability::Fsync));
+    }
+    for word in 0..7 {
+        let appends: Vec<_> =
+            (0..20).map(|partition| append(partition, 1, &[&[word], &[word]])).collect();
+        for answer in directory.step(&appends, millis(0)) {
+            assert_eq!(answer.unwrap().durable_end, offset(2 * word + 2));
+        }
+    }
+    directory.close().unwrap();
+    let directory = open(&path).unwrap();
+    assert_eq!(directory.logs().count(), 20);
+    for partition in 0..20 {
+        let found = read_all(&directory.reader(key(partition)).unwrap(), 1000);
+        assert_eq!(found.len(), 14);
+    }
+}
+
+#[test]
+fn a_second_writer_is_told_which_process_has_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path()).unwrap();
+    let Err(DirectoryError::InUse { path, holder }) = open(dir.path()) else { panic!("two") };
+    assert_eq!(path, dir.path());
+    assert_eq!(holder, Some(format!("process {}", std::process::id())));
+    drop(first);
+    open(dir.path()).unwrap();
+}
+
+#[test]
+fn readers_beside_a_writer_that_appends_and_cuts_see_whole_batches_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut directory = open(dir.path()).unwrap();
+    create(&mut directory, 0, &small_segments(Durability::PageCache));
+    let reader = directory.reader(key(0)).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for max_bytes in [1, 200, 5000] {
+            let (reader, done) = (reader.clone(), &done);
+            scope.spawn(move || {
+                let mut from = Offset::ZERO;
+                while !done.load(Ordering::Relaxed) {
+                    match reader.read(from, max_bytes, Offset::MAX) {
+                        Ok(bytes) => {
+                            let found = records(bytes);
+                            for (at, _, word) in &found {
+                                assert_eq!(at % 1000, word % 1000, "another record's place");
+                            }
+                            from = found.last().map_or(Offset::ZERO, |(at, ..)| offset(at + 1));
+                        }
+                        Err(ReadError::OutOfRange { start, .. }) => from = start,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+        let mut end = 0_u64;
+        for round in 0..1500_u64 {
+            let words = [end + 1000 * round, end + 1 + 1000 * round];
+            let answers = directory.step(&[append(0, 1, &[&words[..1], &words[1..]])], millis(0));
+            end = answers[0].as_ref().unwrap().end.get();
+            match round % 10 {
+                3 => end = directory.truncate(key(0), offset(end - 3)).unwrap().get(),
+                7 => directory.advance_log_start(key(0), offset(end - 4)).unwrap(),
+                9 => directory.upkeep(millis(0)).unwrap(),
+                _ => {}
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
