@@ -18,6 +18,8 @@ pub struct Cluster {
     coordinator_address: SocketAddr,
     broker_address: SocketAddr,
     registry_address: SocketAddr,
+    /// Keys of the broker's configuration beyond the addresses and the directory, as TOML.
+    broker_settings: String,
 }
 
 impl Cluster {
@@ -27,11 +29,20 @@ impl Cluster {
     ///
     /// One of them does not come up.
     pub fn start() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), "")
+    }
+
+    /// Starts all three in `dir`, where each has a directory and a TOML file of its name. The
+    /// broker is told `broker_settings` besides, as TOML.
+    ///
+    /// # Panics
+    ///
+    /// One of them does not come up.
+    pub fn start_in(dir: TempDir, broker_settings: &str) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let coordinator = start_coordinator(dir.path(), any);
         let coordinator_address = coordinator.address("coordinator");
-        let broker = start_broker(dir.path(), any, coordinator_address);
+        let broker = start_broker(dir.path(), any, coordinator_address, broker_settings);
         let registry = start_registry(dir.path(), any);
         Self {
             coordinator_address,
@@ -41,6 +52,7 @@ impl Cluster {
             coordinator: Some(coordinator),
             broker: Some(broker),
             registry: Some(registry),
+            broker_settings: broker_settings.to_owned(),
         }
     }
 
@@ -92,7 +104,8 @@ impl Cluster {
         let dir = self.dir.path();
         self.coordinator.get_or_insert_with(|| start_coordinator(dir, self.coordinator_address));
         self.broker.get_or_insert_with(|| {
-            start_broker(dir, self.broker_address, self.coordinator_address)
+            let (at, coordinator) = (self.broker_address, self.coordinator_address);
+            start_broker(dir, at, coordinator, &self.broker_settings)
         });
         self.registry.get_or_insert_with(|| start_registry(dir, self.registry_address));
     }
@@ -125,10 +138,15 @@ fn start_coordinator(dir: &Path, listen: SocketAddr) -> Process {
     start("coordinator", dir, &text)
 }
 
-fn start_broker(dir: &Path, listen: SocketAddr, coordinator: SocketAddr) -> Process {
+fn start_broker(
+    dir: &Path,
+    listen: SocketAddr,
+    coordinator: SocketAddr,
+    settings: &str,
+) -> Process {
     let data = dir.join("broker");
     let text = format!(
-        "listen = \"{listen}\"\ndata_dir = \"{}\"\ncoordinators = [\"{coordinator}\"]\n",
+        "listen = \"{listen}\"\ndata_dir = \"{}\"\ncoordinators = [\"{coordinator}\"]\n{settings}",
         data.display()
     );
     start("broker", dir, &text)

@@ -13,4 +13,4 @@ mod cluster;
 mod process;
 
 pub use cluster::Cluster;
-pub use process::{Finished, Process, program, run};
+pub use process::{Finished, Process, program, run, run_within};

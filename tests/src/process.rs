@@ -4,14 +4,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long a process may take to listen. Long, for a loaded machine; a healthy one takes 100 ms.
+/// How long a process may take to listen, or to end when there is nothing left to do. Long, for a
+/// loaded machine; a healthy one takes 100 ms.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a command may work, where nothing else is said. Only hangs take longer.
+const END_TIMEOUT: Duration = Duration::from_mins(10);
 /// Log lines that may queue between a process and the test that waits for one of them.
 const LINES: usize = 1024;
 
@@ -28,13 +31,16 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A server of ours. Dropping it kills it.
+/// A program of ours that runs. Dropping it kills it, and fails the test if it ever panicked.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     lines: Receiver<String>,
-    reader: Option<JoinHandle<()>>,
+    /// Reads the log to its end, and returns the panics in it.
+    reader: Option<JoinHandle<Vec<String>>>,
+    /// Disconnected when the log has ended.
+    ended: Receiver<()>,
     addresses: HashMap<String, SocketAddr>,
     seen: Vec<String>,
 }
@@ -71,12 +77,19 @@ impl Process {
             .spawn()
             .expect("the program starts");
         let stderr = child.stderr.take().expect("stderr is piped");
-        let (reader, lines) = read_lines(stderr);
+        let (sender, lines) = sync_channel(LINES);
+        let (until_end, ended) = sync_channel(1);
+        let reader = thread::spawn(move || {
+            let panics = read_lines(stderr, &sender);
+            drop(until_end);
+            panics
+        });
         Self {
             name: name.to_owned(),
             child,
             lines,
             reader: Some(reader),
+            ended,
             addresses: HashMap::new(),
             seen: Vec::new(),
         }
@@ -117,15 +130,27 @@ impl Process {
         self.child.wait().expect("the process can be waited for")
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// The system does not know.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the process is ours").is_some()
+    }
+
     /// Waits until it ends by itself; its exit status and its log.
     ///
     /// # Panics
     ///
-    /// The process cannot be waited for.
+    /// It does not end within a minute.
     pub fn wait(mut self) -> (ExitStatus, String) {
+        let ended = self.ended.recv_timeout(START_TIMEOUT);
+        self.seen.extend(self.lines.try_iter());
+        let hangs = ended == Err(RecvTimeoutError::Timeout);
+        assert!(!hangs, "{} does not end:\n{}", self.name, self.log());
         let status = self.child.wait().expect("the process can be waited for");
-        self.seen.extend(self.lines.iter());
-        (status, self.seen.join("\n"))
+        (status, self.log())
     }
 
     fn next_line(&mut self) {
@@ -162,25 +187,30 @@ impl Drop for Process {
         // It may have ended already; either way it is gone after this.
         self.child.kill().ok();
         self.child.wait().ok();
-        if let Some(reader) = self.reader.take() {
-            // Make room, or the reader would wait for ever to hand over a line.
-            for _line in self.lines.try_iter() {}
-            drop(std::mem::replace(&mut self.lines, sync_channel(1).1));
-            reader.join().ok();
+        let panics = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        // A test that fails already has its reason.
+        if !thread::panicking() {
+            assert!(panics.is_empty(), "{} panicked:\n{}", self.name, panics.join("\n"));
         }
     }
 }
 
-/// Reads a log to its end, so that a full pipe never stops its process.
-fn read_lines(stderr: ChildStderr) -> (JoinHandle<()>, Receiver<String>) {
-    let (sender, lines) = sync_channel(LINES);
-    let reader = thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            // Full: nobody waits for lines any more.
-            sender.try_send(line).ok();
+/// Reads a log to its end, so that a full pipe never stops its process. Returns the panics in it.
+fn read_lines(stderr: ChildStderr, to: &SyncSender<String>) -> Vec<String> {
+    let mut panics = Vec::new();
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if is_panic(&line) {
+            panics.push(line.clone());
         }
-    });
-    (reader, lines)
+        // Full: nobody waits for lines any more.
+        to.try_send(line).ok();
+    }
+    panics
+}
+
+/// Whether the line says that a thread panicked, as Rust itself does.
+fn is_panic(line: &str) -> bool {
+    line.starts_with("thread '") && line.contains("panicked at ")
 }
 
 /// What a program that ran to its end left behind.
@@ -222,8 +252,17 @@ impl Finished {
 ///
 /// # Panics
 ///
-/// The command cannot be started.
+/// The command cannot be started, panics, or takes longer than ten minutes.
 pub fn run(command: &mut Command, input: &str) -> Finished {
+    run_within(END_TIMEOUT, command, input)
+}
+
+/// Runs a command that must end within `limit`, feeding it `input`.
+///
+/// # Panics
+///
+/// The command cannot be started, panics, or does not end; then it is killed.
+pub fn run_within(limit: Duration, command: &mut Command, input: &str) -> Finished {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -234,16 +273,27 @@ pub fn run(command: &mut Command, input: &str) -> Finished {
     let input = input.to_owned();
     // From a thread of its own: a command that answers while it reads would wait for us for ever.
     let feeder = thread::spawn(move || stdin.write_all(input.as_bytes()).ok());
-    let mut stderr = child.stderr.take().expect("stderr is piped");
-    let errors = thread::spawn(move || {
-        let mut text = String::new();
-        stderr.read_to_string(&mut text).ok();
-        text
-    });
-    let mut stdout = String::new();
-    let mut output = child.stdout.take().expect("stdout is piped");
-    output.read_to_string(&mut stdout).expect("stdout is text");
+    let stdout = read_to_end(child.stdout.take().expect("stdout is piped"));
+    let stderr = read_to_end(child.stderr.take().expect("stderr is piped"));
+    let Ok(stdout) = stdout.recv_timeout(limit) else {
+        child.kill().expect("the command can be killed");
+        let said = stderr.recv().unwrap_or_default();
+        panic!("{command:?} did not end within {} s:\n{said}", limit.as_secs());
+    };
+    let stderr = stderr.recv().expect("the reader ends");
     let status = child.wait().expect("the command can be waited for");
     feeder.join().expect("the feeder ends");
-    Finished { status, stdout, stderr: errors.join().expect("the reader ends") }
+    assert!(!stderr.lines().any(is_panic), "{command:?} panicked:\n{stderr}");
+    Finished { status, stdout, stderr }
+}
+
+/// All that a program says there, once it has closed it.
+fn read_to_end(mut from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, text) = sync_channel(1);
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        from.read_to_end(&mut all).ok();
+        sender.send(String::from_utf8_lossy(&all).into_owned()).ok();
+    });
+    text
 }
