@@ -103,6 +103,7 @@ impl Server {
             .add_service(AdminServiceServer::new(self.admin))
             .add_service(health_service)
             .add_service(wire::transport::reflection())
+            .add_service(wire::transport::reflection_v1alpha())
             .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
             .await
     }

@@ -141,6 +141,7 @@ impl App {
             .add_service(CoordinatorServiceServer::new(rpc))
             .add_service(health_service)
             .add_service(wire::transport::reflection())
+            .add_service(wire::transport::reflection_v1alpha())
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         info!(service = "coordinator", %address, "listening");
         let report_health = async {

@@ -75,20 +75,35 @@ pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
 /// # Panics
 ///
 /// Never in a build that passed its tests: the descriptors are compiled in.
+#[expect(clippy::expect_used, reason = "the descriptors are compiled in and a test reads them")]
 pub fn reflection() -> tonic_reflection::server::v1::ServerReflectionServer<
     impl tonic_reflection::server::v1::ServerReflection,
 > {
-    #[expect(clippy::expect_used, reason = "the descriptors are compiled in and a test reads them")]
+    descriptors().build_v1().expect("the compiled-in descriptors are valid")
+}
+
+/// The same under the name that it had before it was v1, which is the only one that Python's
+/// `grpcio-reflection` and older grpcurls ask for.
+///
+/// # Panics
+///
+/// As [`reflection`].
+#[expect(clippy::expect_used, reason = "the descriptors are compiled in and a test reads them")]
+pub fn reflection_v1alpha() -> tonic_reflection::server::v1alpha::ServerReflectionServer<
+    impl tonic_reflection::server::v1alpha::ServerReflection,
+> {
+    descriptors().build_v1alpha().expect("the compiled-in descriptors are valid")
+}
+
+fn descriptors() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(crate::DESCRIPTORS)
-        .build_v1()
-        .expect("the compiled-in descriptors are valid")
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_descriptors_serve_reflection() {
-        let _service = super::reflection();
+        let _services = (super::reflection(), super::reflection_v1alpha());
     }
 }
