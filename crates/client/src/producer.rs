@@ -25,7 +25,7 @@ use types::{PartitionId, Timestamp, TopicName, TopicPartition};
 
 use self::accumulator::{Accumulator, Gathering, NewBatch, NewRecord, Wake};
 use self::config::MAX_RECORD_BYTES;
-use self::delivery::Ticket;
+use self::delivery::{Ticket, Untold};
 use self::partitioner::StickyPartitioner;
 use self::sender::Sender;
 use crate::ClientError;
@@ -74,6 +74,7 @@ impl ProducerRecord {
 struct Gathered {
     accumulator: Accumulator<Ticket>,
     sticky: StickyPartitioner,
+    untold: Untold,
     closed: bool,
 }
 
@@ -132,6 +133,7 @@ impl Producer {
         let gathered = Gathered {
             accumulator: Accumulator::new(gathering),
             sticky: StickyPartitioner::default(),
+            untold: Untold::default(),
             closed: false,
         };
         let inner = Arc::new(Inner {
@@ -183,7 +185,7 @@ impl Producer {
         record: NewRecord<'_>,
     ) -> Result<(Delivery, Wake), ClientError> {
         let mut gathered = self.inner.gathered();
-        let Gathered { accumulator, sticky, closed } = &mut *gathered;
+        let Gathered { accumulator, sticky, closed, .. } = &mut *gathered;
         if *closed {
             return Err(ClientError::Closed);
         }
@@ -202,7 +204,7 @@ impl Producer {
         let new_batch = || NewBatch { ticket: Ticket::new(), limit: self.batch_limit(topic) };
         match accumulator.append(&to, record, now, new_batch) {
             Ok(appended) => {
-                let delivery = Delivery::new(to, &appended.ticket, appended.index);
+                let delivery = Delivery::new(to, appended.ticket, appended.index);
                 Ok((delivery, appended.wake))
             }
             Err(source) => Err(ClientError::Record { topic_partition: to, source }),
@@ -278,17 +280,20 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// The first failure among what was waited for; every [`Delivery`] has its own.
+    /// The first failure since the last flush that no [`Delivery`] has told: those who await every
+    /// delivery need not look at this, those who await none lose nothing unseen.
     pub async fn flush(&self) -> Result<(), ClientError> {
         let unsettled = self.inner.gathered().accumulator.close_batches();
         self.inner.wake.notify_one();
-        let mut first = Ok(());
+        let mut ended = Ok(());
         for ticket in unsettled {
-            if let Err(error) = ticket.settled().await {
-                first = first.and(Err(error));
+            // Failures are remembered, save for those of a sender that is no more.
+            if let Err(ClientError::Closed) = ticket.settled().await {
+                ended = Err(ClientError::Closed);
             }
         }
-        first
+        let untold = self.inner.gathered().untold.take_first();
+        untold.map_or(ended, Err)
     }
 
     /// Takes no more records, delivers what was handed over, and ends.

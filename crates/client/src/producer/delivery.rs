@@ -1,6 +1,7 @@
 //! How a record hears of its batch's fate.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -26,42 +27,74 @@ pub(crate) type Outcome = Result<Option<Offset>, ClientError>;
 /// One batch's fate, as its records wait for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
-    sender: Arc<Mutex<Option<oneshot::Sender<Outcome>>>>,
+    batch: Arc<Batch>,
     fate: Shared<oneshot::Receiver<Outcome>>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    sender: Mutex<Option<oneshot::Sender<Outcome>>>,
+    /// Whether a delivery has told of the batch's failure.
+    told: AtomicBool,
 }
 
 impl Ticket {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = oneshot::channel();
-        Self { sender: Arc::new(Mutex::new(Some(sender))), fate: receiver.shared() }
+        let sender = Mutex::new(Some(sender));
+        let batch = Batch { sender, told: AtomicBool::new(false) };
+        Self { batch: Arc::new(batch), fate: receiver.shared() }
     }
 
     /// Tells everyone who waits. Only the first call counts.
     pub(crate) fn settle(&self, outcome: Outcome) {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = self.batch.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sender) = sender {
             // Nobody may be waiting.
             sender.send(outcome).ok();
         }
     }
 
-    pub(crate) async fn settled(self) -> Outcome {
-        self.fate.await.unwrap_or(Err(ClientError::Closed))
+    pub(crate) async fn settled(&self) -> Outcome {
+        self.fate.clone().await.unwrap_or(Err(ClientError::Closed))
     }
 }
 
-/// A record on its way. Await it to learn where the record lies, or drop it not to.
+/// Most failures that are kept for a flush to tell; the first count.
+const MAX_UNTOLD: usize = 64;
+
+/// Failures of which no delivery has told: whoever sent those records let go of them.
+#[derive(Debug, Default)]
+pub(crate) struct Untold(Vec<(Ticket, ClientError)>);
+
+impl Untold {
+    pub(crate) fn add(&mut self, ticket: Ticket, error: ClientError) {
+        self.0.retain(|(ticket, _)| !ticket.batch.told.load(Ordering::Relaxed));
+        if self.0.len() < MAX_UNTOLD {
+            self.0.push((ticket, error));
+        }
+    }
+
+    /// The first failure that still nobody was told of. All are forgotten.
+    pub(crate) fn take_first(&mut self) -> Option<ClientError> {
+        let untold = |(ticket, _): &(Ticket, _)| !ticket.batch.told.load(Ordering::Relaxed);
+        self.0.drain(..).find(untold).map(|(_, error)| error)
+    }
+}
+
+/// A record on its way. Await it to learn where the record lies; of one that is dropped, a failure
+/// shows in the next [`Producer::flush`](crate::Producer::flush) or close.
 #[derive(Debug)]
-#[must_use = "a delivery that nobody awaits may fail unseen"]
+#[must_use = "a delivery that nobody awaits fails unseen until the next flush"]
 pub struct Delivery {
     topic_partition: TopicPartition,
     index: u32,
-    fate: Shared<oneshot::Receiver<Outcome>>,
+    ticket: Ticket,
 }
 
 impl Delivery {
-    pub(crate) fn new(topic_partition: TopicPartition, ticket: &Ticket, index: u32) -> Self {
-        Self { topic_partition, index, fate: ticket.fate.clone() }
+    pub(crate) const fn new(topic_partition: TopicPartition, ticket: Ticket, index: u32) -> Self {
+        Self { topic_partition, index, ticket }
     }
 
     fn place(&self, base: Option<Offset>) -> RecordMetadata {
@@ -76,9 +109,12 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, ClientError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.fate.poll_unpin(context).map(|fate| match fate {
+        self.ticket.fate.poll_unpin(context).map(|fate| match fate {
             Ok(Ok(base)) => Ok(self.place(base)),
-            Ok(Err(error)) => Err(error),
+            Ok(Err(error)) => {
+                self.ticket.batch.told.store(true, Ordering::Relaxed);
+                Err(error)
+            }
             Err(_gone) => Err(ClientError::Closed),
         })
     }

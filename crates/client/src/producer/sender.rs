@@ -209,6 +209,9 @@ impl Sender {
 
     fn settle(&self, pending: &Pending<Ticket>, outcome: Outcome) {
         self.inner.memory.add_permits(pending.memory);
+        if let Err(error) = &outcome {
+            self.inner.gathered().untold.add(pending.ticket.clone(), error.clone());
+        }
         pending.ticket.settle(outcome);
     }
 

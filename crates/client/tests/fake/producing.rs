@@ -77,6 +77,19 @@ async fn a_connection_lost_after_the_send_is_told_and_nothing_is_doubled() {
 }
 
 #[tokio::test]
+async fn a_failure_that_nobody_awaited_shows_in_the_flush_and_one_that_was_told_does_not() {
+    let refused = Produce::Refuse(Reason::InvalidRecord);
+    let (_broker, client) = start(&[refused, refused]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    assert!(send(&producer, "told").await.await.is_err());
+    assert_eq!(producer.flush().await, Ok(()));
+    drop(send(&producer, "untold").await);
+    let error = producer.flush().await.unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidRecord);
+    assert_eq!(producer.close().await, Ok(()));
+}
+
+#[tokio::test]
 async fn whoever_allows_doubles_gets_a_delivery() {
     let (broker, client) = start(&[Produce::AppendAndBreakOff]).await;
     let producer = client.producer(ProducerConfig {
