@@ -28,6 +28,7 @@ mod checksum;
 mod config;
 mod directory;
 mod error;
+mod flaw;
 mod index;
 mod log;
 mod meta;
@@ -39,10 +40,9 @@ mod view;
 
 pub use config::{DirectoryConfig, Durability, LogConfig};
 pub use directory::{Append, AppendAt, Appended, Directory};
-pub use error::{
-    Action, AppendError, DirectoryError, Fenced, Flaw, FlawKind, LogError, ReadError, StorageFault,
-};
+pub use error::{Action, AppendError, DirectoryError, Fenced, LogError, ReadError, StorageFault};
+pub use flaw::{Flaw, FlawKind};
 pub use log::{Damage, DamageKind, Recovered, RecoveredLog, TornTail};
 pub use name::LogKey;
 pub use reader::LogReader;
-pub use view::EpochStart;
+pub use view::{EpochStart, SegmentExtent};

@@ -6,11 +6,12 @@ use disk::Disk;
 use record::{Batch, HEADER_LEN};
 use types::{LeaderEpoch, Offset, Timestamp};
 
-use crate::error::{Flaw, FlawKind, ReadError};
+use crate::error::ReadError;
+use crate::flaw::{Flaw, FlawKind};
 use crate::index::Lookup;
 use crate::name::SegmentName;
 use crate::scan::{Window, check_header};
-use crate::view::{EpochStart, Piece, Published, View};
+use crate::view::{EpochStart, Piece, Published, SegmentExtent, View};
 
 /// A handle for reading one log, from any thread, while its writer goes on.
 ///
@@ -50,6 +51,16 @@ impl<D: Disk> LogReader<D> {
     /// The epoch of the last record ever written, if the log knows.
     pub fn last_epoch(&self) -> Option<LeaderEpoch> {
         self.published.load().last_epoch()
+    }
+
+    /// The files it lies in, oldest first; appends go to the last one.
+    pub fn segments(&self) -> Vec<SegmentExtent> {
+        let extent = |piece: &Piece<D>| SegmentExtent {
+            end: piece.end,
+            bytes: piece.len,
+            newest: piece.newest,
+        };
+        self.published.load().pieces().map(extent).collect()
     }
 
     /// Every epoch of the log and where it starts, oldest first.

@@ -52,6 +52,17 @@ impl<D: Disk> Piece<D> {
     }
 }
 
+/// One file of a log, as retention sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentExtent {
+    /// Behind its last offset.
+    pub end: Offset,
+    /// Bytes that hold batches.
+    pub bytes: u64,
+    /// Largest timestamp.
+    pub newest: Timestamp,
+}
+
 /// One epoch of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochStart {
