@@ -11,7 +11,7 @@ use disk::RealDisk;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinError;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::TcpIncoming;
@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::coordinator::Coordinators;
 use crate::directory::{DirectoryQueue, Writer, WriterGone};
 use crate::home::Home;
+use crate::housekeeping::Housekeeping;
 use crate::identity::random_id;
 use crate::lease::{Lease, LeaseView};
 use crate::metadata::{Follower, Found, Lost, Surroundings, watch_metadata};
@@ -31,8 +32,6 @@ use crate::session::{Session, SessionError};
 
 /// How long requests that are under way may take to finish when the broker stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often the writer looks after its segments.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why a broker could not be built.
 #[derive(Debug, Error)]
@@ -191,7 +190,7 @@ struct Running {
     server: Server,
     session: AbortOnDropHandle<Result<(), SessionError>>,
     metadata: AbortOnDropHandle<()>,
-    upkeep: AbortOnDropHandle<()>,
+    housekeeping: AbortOnDropHandle<()>,
     /// Begins first: requests end.
     drain: Drain,
     /// Cancelled once requests have ended: leaderships end, the coordinator is told.
@@ -232,6 +231,10 @@ impl Running {
             partition_queue: config.limits.partition_queue,
         };
         let follower = Follower::new(surroundings, found, view);
+        let retention_interval =
+            Duration::from_millis(u64::from(config.log_retention_check_interval_ms));
+        let house = Housekeeping { directory, partitions: partitions.clone(), clock };
+        let housekeeping = house.keep(retention_interval, leaving.clone());
         let server = Server::new(
             config,
             partitions,
@@ -245,7 +248,7 @@ impl Running {
             server,
             session: AbortOnDropHandle::new(tokio::spawn(session.run(leaving.clone()))),
             metadata: AbortOnDropHandle::new(tokio::spawn(metadata)),
-            upkeep: AbortOnDropHandle::new(tokio::spawn(look_after(directory, leaving.clone()))),
+            housekeeping: AbortOnDropHandle::new(tokio::spawn(housekeeping)),
             drain,
             leaving,
         }
@@ -284,17 +287,7 @@ impl Running {
             self.session.await??;
         }
         self.metadata.await?;
-        self.upkeep.await?;
+        self.housekeeping.await?;
         ended
-    }
-}
-
-/// Reminds the writer of what no request reminds it of.
-async fn look_after(directory: DirectoryQueue, leaving: CancellationToken) {
-    let mut due = interval(UPKEEP_INTERVAL);
-    while leaving.run_until_cancelled(due.tick()).await.is_some() {
-        if directory.upkeep().await.is_err() {
-            return;
-        }
     }
 }

@@ -27,6 +27,8 @@ pub struct Config {
     pub default_replication_factor: u32,
     /// Whether a topic that does not exist is created when it is first produced or subscribed to.
     pub auto_create_topics_enable: bool,
+    /// How often partitions are looked at for records that their topics no longer keep.
+    pub log_retention_check_interval_ms: u32,
     /// Bounds of memory and queues.
     pub limits: Limits,
 }
@@ -97,6 +99,7 @@ impl Default for Config {
             num_partitions: 1,
             default_replication_factor: 1,
             auto_create_topics_enable: true,
+            log_retention_check_interval_ms: 300_000,
             limits: Limits::default(),
         }
     }
@@ -139,6 +142,8 @@ impl Config {
         } = self.limits;
         at_least("num_partitions", u64::from(self.num_partitions), 1)?;
         at_least("default_replication_factor", u64::from(self.default_replication_factor), 1)?;
+        let interval = u64::from(self.log_retention_check_interval_ms);
+        at_least("log_retention_check_interval_ms", interval, 1)?;
         for (key, found) in [
             ("limits.partition_queue", partition_queue),
             ("limits.directory_queue", directory_queue),

@@ -83,6 +83,11 @@ enum Request {
         key: LogKey,
         done: Changed,
     },
+    AdvanceStart {
+        key: LogKey,
+        start: Offset,
+        done: Changed,
+    },
     Upkeep,
 }
 
@@ -127,6 +132,15 @@ impl DirectoryQueue {
     /// Removes a log, durably.
     pub(crate) async fn delete_log(&self, key: LogKey) -> Result<(), LogChangeError> {
         self.ask(|done| Request::Delete { key, done }).await
+    }
+
+    /// Lets a log begin at `start`, durably, and removes the files wholly before it.
+    pub(crate) async fn advance_log_start(
+        &self,
+        key: LogKey,
+        start: Offset,
+    ) -> Result<(), LogChangeError> {
+        self.ask(|done| Request::AdvanceStart { key, start, done }).await
     }
 
     /// Has the writer do what is to be done every few seconds.
@@ -215,6 +229,10 @@ fn write(
                 Request::Delete { key, done } => {
                     group.commit(&mut directory, clock);
                     answer(done, directory.delete_log(key));
+                }
+                Request::AdvanceStart { key, start, done } => {
+                    group.commit(&mut directory, clock);
+                    answer(done, directory.advance_log_start(key, start));
                 }
                 Request::Upkeep => {
                     group.commit(&mut directory, clock);

@@ -183,18 +183,24 @@ impl Fetching {
         }
     }
 
-    /// Reads on where the round left a partition. Gives word of the next advance, unless the
-    /// partition failed.
+    /// Reads on where the round left a partition, until there is enough or nothing more. Gives word
+    /// of the next advance, unless the partition failed.
     async fn read_more(&self, round: &mut Round, index: usize) -> Option<watch::Receiver<Offset>> {
-        let (next, max_bytes) = round.next(index)?;
-        match self.read(&next, max_bytes).await {
-            Ok((gathered, advance)) => {
-                round.add(index, gathered, max_bytes);
-                Some(advance)
-            }
-            Err(error) => {
-                round.fail(index, error);
-                None
+        loop {
+            let (next, max_bytes) = round.next(index)?;
+            match self.read(&next, max_bytes).await {
+                Ok((gathered, advance)) => {
+                    // The log gives what lies in one of its segments: more may lie in the next.
+                    let was_all = gathered.is_empty();
+                    round.add(index, gathered, max_bytes);
+                    if was_all || round.is_enough() {
+                        return Some(advance);
+                    }
+                }
+                Err(error) => {
+                    round.fail(index, error);
+                    return None;
+                }
             }
         }
     }

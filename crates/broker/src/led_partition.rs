@@ -16,8 +16,9 @@ use types::{BrokerId, DirectoryId, LeaderEpoch, PartitionId, TopicId, TopicName,
 
 use crate::directory::{DirectoryQueue, Writer};
 use crate::lease::{Lease, LeaseView};
-use crate::partition::{Leadership, Partition, Produce, Task};
+use crate::partition::{Leadership, Partition, Produce, Task, TopicLimits};
 use crate::partitions::{Partitions, View};
+use crate::retention::Retention;
 
 pub(crate) const BROKER: BrokerId = BrokerId::new(1);
 pub(crate) const EPOCH: LeaderEpoch = LeaderEpoch::new(3);
@@ -51,7 +52,7 @@ pub(crate) async fn led_partition() -> (LedPartition, Task) {
         name: name.clone(),
         key,
         epoch: EPOCH,
-        max_message_bytes: 1_000,
+        limits: TopicLimits { max_message_bytes: 1_000, retention: Retention::default() },
         queue: 1,
     };
     let (partition, task) =

@@ -199,7 +199,7 @@ impl Follower {
                     name: duty.name.clone(),
                     key,
                     epoch: lead.epoch,
-                    max_message_bytes: lead.max_message_bytes,
+                    limits: lead.limits,
                     queue: self.partition_queue,
                 };
                 let (membership, follow) = watch::channel(lead.membership.clone());
@@ -253,9 +253,8 @@ impl Running {
         if self.lead.membership != lead.membership {
             self.membership.send_replace(lead.membership.clone());
         }
-        if self.lead.max_message_bytes != lead.max_message_bytes {
-            let changed = self.partition.with_max_message_bytes(lead.max_message_bytes);
-            self.partition = Arc::new(changed);
+        if self.lead.limits != lead.limits {
+            self.partition = Arc::new(self.partition.with_limits(lead.limits));
         }
         self.lead = lead.clone();
     }

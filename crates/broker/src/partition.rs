@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use commit_log::AppendError;
+use commit_log::{AppendError, LogKey};
 use record::Batch;
 use replication::{Acknowledged, Acks, ProduceError};
 use thiserror::Error;
@@ -14,6 +14,7 @@ use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
 use crate::causes::with_causes;
 use crate::directory::Log;
 use crate::lease::LeaseView;
+use crate::retention::Retention;
 
 mod task;
 
@@ -21,6 +22,15 @@ pub(crate) use task::{Leadership, Task};
 
 /// What a producer hears.
 pub(crate) type Outcome = Result<Acknowledged, PartitionError>;
+
+/// What a topic allows, by its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TopicLimits {
+    /// The largest batch, in bytes.
+    pub(crate) max_message_bytes: usize,
+    /// How much is kept, and for how long.
+    pub(crate) retention: Retention,
+}
 
 /// Batches for one partition: verified, and counted against the broker's memory.
 #[derive(Debug)]
@@ -88,7 +98,8 @@ impl Coded for PartitionError {
 pub(crate) struct Partition {
     name: TopicPartition,
     epoch: LeaderEpoch,
-    max_message_bytes: usize,
+    key: LogKey,
+    limits: TopicLimits,
     requests: mpsc::Sender<Request>,
     committed: watch::Receiver<Offset>,
     log: Log,
@@ -106,14 +117,19 @@ impl Partition {
         self.epoch
     }
 
-    /// The largest batch, in bytes.
-    pub(crate) const fn max_message_bytes(&self) -> usize {
-        self.max_message_bytes
+    /// Its log's place in the directory.
+    pub(crate) const fn key(&self) -> LogKey {
+        self.key
     }
 
-    /// The same partition with another limit.
-    pub(crate) fn with_max_message_bytes(&self, max_message_bytes: usize) -> Self {
-        Self { max_message_bytes, ..self.clone() }
+    /// What its topic allows.
+    pub(crate) const fn limits(&self) -> TopicLimits {
+        self.limits
+    }
+
+    /// The same partition with other limits.
+    pub(crate) fn with_limits(&self, limits: TopicLimits) -> Self {
+        Self { limits, ..self.clone() }
     }
 
     /// Its log; consumers may read up to [`committed`](Self::committed) only.

@@ -187,7 +187,7 @@ impl Producing {
     }
 
     fn verify(&self, partition: &Partition, payload: Payload) -> Result<Vec<Batch>, AppendFailure> {
-        let limit = partition.max_message_bytes();
+        let limit = partition.limits().max_message_bytes;
         let batches = match payload {
             Payload::Batches(bytes) => Batch::split(bytes, limit),
             Payload::Records(records) => {

@@ -11,4 +11,6 @@ mod produce_fetch;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod streams;

@@ -6,6 +6,9 @@ use commit_log::{Durability, LogConfig, LogKey};
 use replication::Membership;
 use types::{BrokerId, LeaderEpoch, TopicPartition};
 
+use crate::partition::TopicLimits;
+use crate::retention::Retention;
+
 /// What the metadata asks of this broker for one partition that it holds a replica of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Duty {
@@ -24,8 +27,8 @@ pub(super) struct Lead {
     pub(super) epoch: LeaderEpoch,
     /// With whom.
     pub(super) membership: Membership,
-    /// The largest batch, in bytes.
-    pub(super) max_message_bytes: usize,
+    /// What the topic allows.
+    pub(super) limits: TopicLimits,
 }
 
 /// Everything that `image` asks of the broker `own_id`.
@@ -60,7 +63,13 @@ fn lead(topic: &Topic, partition: &Partition, own_id: BrokerId) -> Option<Lead> 
     Some(Lead {
         epoch: partition.leader_epoch,
         membership: Membership::new(partition.isr.iter().copied(), min_in_sync, durability),
-        max_message_bytes: topic.configs.max_message_bytes(),
+        limits: TopicLimits {
+            max_message_bytes: topic.configs.max_message_bytes(),
+            retention: Retention {
+                millis: topic.configs.retention_ms(),
+                bytes: topic.configs.retention_bytes(),
+            },
+        },
     })
 }
 
@@ -135,12 +144,15 @@ mod tests {
             ("durability", "page-cache"),
             ("segment.bytes", "4096"),
             ("max.message.bytes", "1000"),
+            ("retention.ms", "-1"),
+            ("retention.bytes", "5000"),
         ];
         let duty = duty(&image(vec![partition(&[OWN], Some(OWN))], &configs), 0).unwrap();
         assert_eq!(duty.config.durability, Durability::PageCache);
         assert_eq!(duty.config.segment_bytes, 4096);
         let lead = duty.lead.unwrap();
-        assert_eq!(lead.max_message_bytes, 1000);
+        let retention = Retention { millis: None, bytes: Some(5000) };
+        assert_eq!(lead.limits, TopicLimits { max_message_bytes: 1000, retention });
         let membership = Membership::new([OWN], 1, replication::Durability::PageCache);
         assert_eq!(lead.membership, membership);
     }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 
-use super::{Outcome, Partition, PartitionError, Produce, Request};
+use super::{Outcome, Partition, PartitionError, Produce, Request, TopicLimits};
 use crate::directory::{AppendResult, AppendSlot, DirectoryQueue, Log};
 use crate::lease::LeaseView;
 
@@ -26,8 +26,8 @@ pub(crate) struct Leadership {
     pub(crate) key: LogKey,
     /// The epoch led.
     pub(crate) epoch: LeaderEpoch,
-    /// The largest batch, in bytes.
-    pub(crate) max_message_bytes: usize,
+    /// What the topic allows.
+    pub(crate) limits: TopicLimits,
     /// How many produces may wait.
     pub(crate) queue: usize,
 }
@@ -68,14 +68,15 @@ impl Task {
         lease: LeaseView,
         clock: Clock,
     ) -> (Partition, Self) {
-        let Leadership { broker, name, key, epoch, max_message_bytes, queue } = leadership;
+        let Leadership { broker, name, key, epoch, limits, queue } = leadership;
         let leader = Leader::start(broker, epoch, membership.borrow().clone(), ends(&log));
         let (committed, high_watermark) = watch::channel(leader.high_watermark());
         let (sender, requests) = mpsc::channel(queue);
         let partition = Partition {
             name,
             epoch,
-            max_message_bytes,
+            key,
+            limits,
             requests: sender,
             committed: high_watermark,
             log: log.clone(),
