@@ -1,30 +1,41 @@
 use std::collections::BTreeMap;
 
-use apache_avro::Schema;
-use apache_avro::schema::{InnerDecimalSchema, Name, NamespaceRef, RecordSchema, UuidSchema};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 /// What a schema says about the bytes of its datums, and no more: the form a walk needs.
+///
+/// Whether a text is a good schema was for the registry to judge, and registries differ (in names
+/// that are not ASCII, in references to what is defined further on). To judge again here would
+/// keep good records out of the lake, so anything that determines the bytes is read.
 #[derive(Clone, Debug)]
 pub struct Shape {
     nodes: Vec<Node>,
     root: NodeId,
 }
 
-/// A schema text that cannot be read.
+/// A schema text that does not tell the form of its datums.
 #[derive(Debug, Error)]
 pub enum UnreadableSchema {
-    /// The text is not a schema.
-    #[error("the schema's text cannot be parsed: {source}")]
-    Parse {
+    /// The text is not JSON.
+    #[error("the schema's text is not JSON: {source}")]
+    Json {
         /// What the parser says.
         #[source]
-        source: Box<apache_avro::Error>,
+        source: serde_json::Error,
+    },
+    /// A part of it is no schema.
+    #[error("the schema holds {found}, where {expected} must be")]
+    Form {
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: &'static str,
     },
     /// A name is used that the text does not define.
-    #[error("the schema refers to {name}, which it does not define")]
+    #[error("the schema refers to {name}, which is no Avro type and which it does not define")]
     UnknownName {
-        /// The full name.
+        /// The name, with its namespace.
         name: String,
     },
 }
@@ -52,7 +63,7 @@ pub enum Meaning {
     NotATime,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeId(usize);
 
 #[derive(Clone, Debug)]
@@ -85,13 +96,16 @@ impl Shape {
     ///
     /// # Errors
     ///
-    /// [`UnreadableSchema`] when it is no schema, or refers to names it does not define.
+    /// [`UnreadableSchema`] when it does not say how its datums look.
     pub fn parse(text: &str) -> Result<Self, UnreadableSchema> {
-        let schema = Schema::parse_str(text)
-            .map_err(|source| UnreadableSchema::Parse { source: Box::new(source) })?;
-        let mut builder = Builder { nodes: Vec::new(), names: BTreeMap::new() };
-        let root = builder.add(&schema, None)?;
-        Ok(Self { nodes: builder.nodes, root })
+        let schema: Value =
+            serde_json::from_str(text).map_err(|source| UnreadableSchema::Json { source })?;
+        let mut builder = Builder::default();
+        let root = builder.add(&schema, "")?;
+        match builder.promised.into_iter().next() {
+            Some((name, _)) => Err(UnreadableSchema::UnknownName { name }),
+            None => Ok(Self { nodes: builder.nodes, root }),
+        }
     }
 
     pub(super) fn root(&self) -> NodeId {
@@ -104,9 +118,13 @@ impl Shape {
     }
 }
 
+#[derive(Default)]
 struct Builder {
     nodes: Vec<Node>,
+    /// Named types by full name.
     names: BTreeMap<String, NodeId>,
+    /// Names that were used before their definition, and the nodes kept free for them.
+    promised: BTreeMap<String, NodeId>,
 }
 
 impl Builder {
@@ -115,87 +133,166 @@ impl Builder {
         NodeId(self.nodes.len() - 1)
     }
 
-    fn named(&mut self, name: &Name, enclosing: NamespaceRef<'_>, node: Node) -> NodeId {
-        let id = self.push(node);
-        self.names.insert(name.fullname(enclosing), id);
+    /// The node of a type that is defined here: what its name stands for from now on.
+    fn define(&mut self, name: String, node: Node) -> NodeId {
+        let id = match self.promised.remove(&name) {
+            Some(promised) => {
+                self.set(promised, node);
+                promised
+            }
+            None => self.push(node),
+        };
+        self.names.insert(name, id);
         id
     }
 
-    fn add(
-        &mut self,
-        schema: &Schema,
-        enclosing: NamespaceRef<'_>,
-    ) -> Result<NodeId, UnreadableSchema> {
-        Ok(match schema {
-            Schema::Null => self.push(Node::Null),
-            Schema::Boolean => self.push(Node::Boolean),
-            Schema::Int => self.push(Node::Int(Meaning::Plain)),
-            Schema::Date => self.push(Node::Int(Meaning::Days)),
-            Schema::TimeMillis => self.push(Node::Int(Meaning::NotATime)),
-            Schema::Long => self.push(Node::Long(Meaning::Plain)),
-            Schema::TimeMicros => self.push(Node::Long(Meaning::NotATime)),
-            Schema::TimestampMillis => self.push(Node::Long(Meaning::Millis)),
-            Schema::TimestampMicros => self.push(Node::Long(Meaning::Micros)),
-            Schema::TimestampNanos => self.push(Node::Long(Meaning::Nanos)),
-            Schema::LocalTimestampMillis => self.push(Node::Long(Meaning::LocalMillis)),
-            Schema::LocalTimestampMicros => self.push(Node::Long(Meaning::LocalMicros)),
-            Schema::LocalTimestampNanos => self.push(Node::Long(Meaning::LocalNanos)),
-            Schema::Float => self.push(Node::Fixed(4)),
-            Schema::Double => self.push(Node::Fixed(8)),
-            Schema::Bytes | Schema::BigDecimal | Schema::Uuid(UuidSchema::Bytes) => {
-                self.push(Node::Bytes)
-            }
-            Schema::String | Schema::Uuid(UuidSchema::String) => self.push(Node::Text),
-            Schema::Decimal(decimal) => match &decimal.inner {
-                InnerDecimalSchema::Bytes => self.push(Node::Bytes),
-                InnerDecimalSchema::Fixed(fixed) => {
-                    self.named(&fixed.name, enclosing, Node::Fixed(fixed.size))
-                }
-            },
-            Schema::Uuid(UuidSchema::Fixed(fixed))
-            | Schema::Duration(fixed)
-            | Schema::Fixed(fixed) => self.named(&fixed.name, enclosing, Node::Fixed(fixed.size)),
-            Schema::Enum(symbols) => {
-                let node = Node::Enum { symbols: symbols.symbols.len() };
-                self.named(&symbols.name, enclosing, node)
-            }
-            Schema::Array(array) => {
-                let items = self.add(&array.items, enclosing)?;
-                self.push(Node::Array(items))
-            }
-            Schema::Map(map) => {
-                let values = self.add(&map.types, enclosing)?;
-                self.push(Node::Map(values))
-            }
-            Schema::Union(union) => {
-                let branches = union.variants().iter().map(|branch| self.add(branch, enclosing));
+    fn set(&mut self, NodeId(index): NodeId, node: Node) {
+        if let Some(place) = self.nodes.get_mut(index) {
+            *place = node;
+        }
+    }
+
+    fn add(&mut self, schema: &Value, namespace: &str) -> Result<NodeId, UnreadableSchema> {
+        match schema {
+            Value::String(name) => Ok(self.named(name, namespace)),
+            Value::Array(branches) => {
+                let branches = branches.iter().map(|branch| self.add(branch, namespace));
                 let branches = branches.collect::<Result<_, _>>()?;
-                self.push(Node::Union(branches))
+                Ok(self.push(Node::Union(branches)))
             }
-            Schema::Record(record) => self.add_record(record, enclosing)?,
-            Schema::Ref { name } => {
-                let name = name.fullname(enclosing);
-                *self.names.get(&name).ok_or(UnreadableSchema::UnknownName { name })?
+            Value::Object(fields) => self.add_object(fields, namespace),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {
+                Err(form(schema, "a schema (a name, an object or a list)"))
             }
-        })
+        }
+    }
+
+    /// A primitive type, or one that is defined elsewhere in the text.
+    fn named(&mut self, name: &str, namespace: &str) -> NodeId {
+        if let Some(node) = primitive(name, None) {
+            return self.push(node);
+        }
+        let full = full_name(name, namespace);
+        if let Some(id) = self.names.get(&full).or_else(|| self.names.get(name)) {
+            return *id;
+        }
+        if let Some(id) = self.promised.get(&full) {
+            return *id;
+        }
+        let id = self.push(Node::Null);
+        self.promised.insert(full, id);
+        id
+    }
+
+    fn add_object(
+        &mut self,
+        fields: &Map<String, Value>,
+        namespace: &str,
+    ) -> Result<NodeId, UnreadableSchema> {
+        let part = |key| fields.get(key).unwrap_or(&Value::Null);
+        let Value::String(kind) = part("type") else {
+            return self.add(part("type"), namespace);
+        };
+        let logical = part("logicalType").as_str();
+        match kind.as_str() {
+            "record" | "error" => self.add_record(fields, namespace),
+            "enum" => {
+                let symbols = list(part("symbols"), "a list of symbols")?.len();
+                Ok(self.define(own_name(fields, namespace)?, Node::Enum { symbols }))
+            }
+            "fixed" => {
+                let size = part("size").as_u64().and_then(|size| usize::try_from(size).ok());
+                let size = size.ok_or_else(|| form(part("size"), "the size of a fixed"))?;
+                Ok(self.define(own_name(fields, namespace)?, Node::Fixed(size)))
+            }
+            "array" => {
+                let items = self.add(part("items"), namespace)?;
+                Ok(self.push(Node::Array(items)))
+            }
+            "map" => {
+                let values = self.add(part("values"), namespace)?;
+                Ok(self.push(Node::Map(values)))
+            }
+            name => match primitive(name, logical) {
+                Some(node) => Ok(self.push(node)),
+                None => Ok(self.named(name, namespace)),
+            },
+        }
     }
 
     fn add_record(
         &mut self,
-        record: &RecordSchema,
-        enclosing: NamespaceRef<'_>,
+        schema: &Map<String, Value>,
+        namespace: &str,
     ) -> Result<NodeId, UnreadableSchema> {
+        let name = own_name(schema, namespace)?;
+        let inner = name.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
         // The name stands before its fields do: a record may hold itself.
-        let id = self.named(&record.name, enclosing, Node::Record(Vec::new()));
-        let inner = record.name.namespace().or(enclosing);
-        let mut fields = Vec::with_capacity(record.fields.len());
-        for field in &record.fields {
-            let node = self.add(&field.schema, inner)?;
-            fields.push(Field { name: field.name.clone(), node });
+        let id = self.define(name, Node::Record(Vec::new()));
+        let mut fields = Vec::new();
+        for field in list(schema.get("fields").unwrap_or(&Value::Null), "a list of fields")? {
+            let part = |key| field.get(key).unwrap_or(&Value::Null);
+            let name = part("name").as_str().ok_or_else(|| form(field, "a field with a name"))?;
+            let node = self.add(part("type"), &inner)?;
+            fields.push(Field { name: name.to_owned(), node });
         }
-        if let Some(node) = self.nodes.get_mut(id.0) {
-            *node = Node::Record(fields);
-        }
+        self.set(id, Node::Record(fields));
         Ok(id)
     }
 }
+
+fn primitive(name: &str, logical: Option<&str>) -> Option<Node> {
+    Some(match name {
+        "null" => Node::Null,
+        "boolean" => Node::Boolean,
+        "int" => Node::Int(match logical {
+            Some("date") => Meaning::Days,
+            Some("time-millis") => Meaning::NotATime,
+            Some(_) | None => Meaning::Plain,
+        }),
+        "long" => Node::Long(match logical {
+            Some("timestamp-millis") => Meaning::Millis,
+            Some("timestamp-micros") => Meaning::Micros,
+            Some("timestamp-nanos") => Meaning::Nanos,
+            Some("local-timestamp-millis") => Meaning::LocalMillis,
+            Some("local-timestamp-micros") => Meaning::LocalMicros,
+            Some("local-timestamp-nanos") => Meaning::LocalNanos,
+            Some("time-micros") => Meaning::NotATime,
+            Some(_) | None => Meaning::Plain,
+        }),
+        "float" => Node::Fixed(4),
+        "double" => Node::Fixed(8),
+        "bytes" => Node::Bytes,
+        "string" => Node::Text,
+        _ => return None,
+    })
+}
+
+/// The full name of the type that an object defines.
+fn own_name(schema: &Map<String, Value>, enclosing: &str) -> Result<String, UnreadableSchema> {
+    let name = schema.get("name").unwrap_or(&Value::Null);
+    let text = name.as_str().ok_or_else(|| form(name, "the name of a type"))?;
+    let namespace = schema.get("namespace").and_then(Value::as_str).unwrap_or(enclosing);
+    Ok(full_name(text, namespace))
+}
+
+/// A name with a dot is full already.
+fn full_name(name: &str, namespace: &str) -> String {
+    if name.contains('.') || namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}.{name}")
+    }
+}
+
+fn list<'v>(value: &'v Value, expected: &'static str) -> Result<&'v [Value], UnreadableSchema> {
+    value.as_array().map(Vec::as_slice).ok_or_else(|| form(value, expected))
+}
+
+fn form(found: &Value, expected: &'static str) -> UnreadableSchema {
+    let found = if found.is_null() { "nothing".to_owned() } else { found.to_string() };
+    UnreadableSchema::Form { found: found.chars().take(100).collect(), expected }
+}
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ fn commits_made_from_plans_form_a_chain_and_a_missing_or_doubled_one_breaks_it()
     assert_eq!(third.continues(Some(&first)), Err(BrokenChain::Sequence { expected: 1, found: 2 }));
     let doubled = CommitRecord { seq: 3, ..second.clone() };
     assert!(matches!(doubled.continues(Some(&third)), Err(BrokenChain::Offsets { .. })));
-    let mut forgetful = third.clone();
+    let mut forgetful = third;
     forgetful.positions.remove(&PartitionId::new(1));
     assert!(matches!(forgetful.continues(Some(&second)), Err(BrokenChain::Position { .. })));
 }

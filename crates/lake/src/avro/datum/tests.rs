@@ -5,7 +5,6 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use proptest::prelude::*;
 
 use super::*;
-use crate::avro::UnreadableSchema;
 
 fn at(path: &str) -> Vec<String> {
     path.split('.').map(str::to_owned).collect()
@@ -119,13 +118,6 @@ fn blocks_with_a_byte_size_are_read_too() {
     let shape = Shape::parse(r#"{"type":"array","items":"int"}"#).unwrap();
     // Count -2, size 2, two items, end.
     assert!(shape.walk(&[3, 4, 2, 4, 0], &[]).is_ok());
-}
-
-#[test]
-fn a_schema_that_cannot_be_read_says_why() {
-    let course = r#"{"type":"record","name":"p","fields":[{"name":"age","type":"integer"}]}"#;
-    assert!(matches!(Shape::parse(course), Err(UnreadableSchema::Parse { .. })));
-    assert!(matches!(Shape::parse("no json"), Err(UnreadableSchema::Parse { .. })));
 }
 
 proptest! {
