@@ -10,6 +10,7 @@ mod topic;
 
 use clap::CommandFactory as _;
 
+use crate::args::sink::Verb;
 use crate::args::{Args, Noun};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -25,12 +26,18 @@ pub(crate) async fn run(noun: Noun, session: &Session, output: &mut Output) -> R
         // These have something to finish before they leave, and watch for Ctrl-C themselves.
         Noun::Produce(produce) => produce::run(produce, session, output).await,
         Noun::Consume(consume) => consume::run(consume, session, output).await,
-        Noun::Sink(verb) => sink::run(verb, session, output).await,
+        Noun::Sink(Verb::Run(land)) => sink::land(&land, session, output).await,
         Noun::Lab(lab) => lab::run(lab, session, output).await,
         Noun::Topic(verb) => or_interrupted(session, topic::run(verb, session, output)).await,
         Noun::Cluster(verb) => or_interrupted(session, cluster::run(verb, session, output)).await,
         Noun::Coordinator(verb) => {
             or_interrupted(session, cluster::coordinator(&verb, session, output)).await
+        }
+        Noun::Sink(Verb::Verify(verify)) => {
+            or_interrupted(session, sink::verify(&verify, output)).await
+        }
+        Noun::Sink(Verb::History(history)) => {
+            or_interrupted(session, sink::history(&history, output)).await
         }
         Noun::Schema(verb) => or_interrupted(session, schema::run(verb, session, output)).await,
         Noun::Completion { shell } => completion(shell, output),

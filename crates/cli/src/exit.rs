@@ -171,7 +171,8 @@ impl From<RegistryError> for Failure {
             // The closed set of reasons has no word for it, and scripts want to know it.
             return Self::new(Exit::Conflict, error.to_string());
         }
-        Self::coded(&error)
+        let other_address = || "schema list --registry http://HOST:PORT".to_owned();
+        Self::coded(&error).next_if(Exit::Unreachable, other_address)
     }
 }
 

@@ -29,6 +29,12 @@ pub(crate) enum Chatter {
     Quiet,
 }
 
+/// A number of things, in words: `1 record`, `2 records`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// A result that can be shown to people as well as to programs.
 pub(crate) trait Show: Serialize {
     /// What people read.
@@ -39,6 +45,8 @@ pub(crate) trait Show: Serialize {
 pub(crate) struct Output {
     style: Style,
     chatter: Chatter,
+    /// Results shown so far, which blank lines keep apart.
+    shown: u64,
     data: Box<dyn Write + Send>,
     notes: Box<dyn Write + Send>,
 }
@@ -47,7 +55,7 @@ impl Output {
     /// The process's own.
     pub(crate) fn new(style: Style, chatter: Chatter) -> Self {
         let data = io::BufWriter::new(io::stdout());
-        Self { style, chatter, data: Box::new(data), notes: Box::new(io::stderr()) }
+        Self { style, chatter, shown: 0, data: Box::new(data), notes: Box::new(io::stderr()) }
     }
 
     /// How results are to be shown.
@@ -69,10 +77,11 @@ impl Output {
         match self.style {
             Style::Json => self.json(result),
             Style::Table => {
-                for (position, table) in result.tables().iter().enumerate() {
-                    if 0 < position {
+                for table in result.tables() {
+                    if 0 < self.shown {
                         self.data.write_all(b"\n")?;
                     }
+                    self.shown += 1;
                     self.data.write_all(table.to_string().as_bytes())?;
                 }
                 self.data.flush()

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,7 +14,7 @@ pub(crate) struct Lab {
     #[arg(long)]
     pub(crate) exit: bool,
     /// The ports of coordinator, broker and registry; 0 takes free ones
-    #[arg(long, value_name = "C,B,R", default_value = "7070,9192,8081")]
+    #[arg(long, value_name = "C,B,R", default_value_t = Ports::USUAL)]
     pub(crate) ports: Ports,
 }
 
@@ -26,6 +27,17 @@ pub(crate) struct Ports {
     pub(crate) broker: u16,
     /// Of the registry.
     pub(crate) registry: u16,
+}
+
+impl Ports {
+    /// Where everybody looks for them.
+    pub(crate) const USUAL: Self = Self { coordinator: 7070, broker: 9192, registry: 8081 };
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{},{}", self.coordinator, self.broker, self.registry)
+    }
 }
 
 impl FromStr for Ports {

@@ -14,29 +14,37 @@ pub(crate) enum Verb {
     /// Land what is new in the topics; safe to repeat at any time
     Run(Land),
     /// Check that the lake holds what its log of commits says; exits with 1 if not
-    Verify {
-        /// Which topics
-        #[arg(required = true, value_name = "TOPIC", value_parser = topic_name)]
-        topics: Vec<TopicName>,
-        /// Where they were landed
-        #[command(flatten)]
-        lake: Lake,
-        /// Look at names and lengths only, not at every byte
-        #[arg(long)]
-        quick: bool,
-    },
+    Verify(Verify),
     /// List the last runs that landed something, the newest first
-    History {
-        /// Which topic
-        #[arg(value_name = "TOPIC", value_parser = topic_name)]
-        topic: TopicName,
-        /// Where it was landed
-        #[command(flatten)]
-        lake: Lake,
-        /// How many runs
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-        count: usize,
-    },
+    History(History),
+}
+
+/// `dohle sink verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Which topics
+    #[arg(required = true, value_name = "TOPIC", value_parser = topic_name)]
+    pub(crate) topics: Vec<TopicName>,
+    /// Where they were landed
+    #[command(flatten)]
+    pub(crate) lake: Lake,
+    /// Look at names and lengths only, not at every byte
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+/// `dohle sink history`.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Which topic
+    #[arg(value_name = "TOPIC", value_parser = topic_name)]
+    pub(crate) topic: TopicName,
+    /// Where it was landed
+    #[command(flatten)]
+    pub(crate) lake: Lake,
+    /// How many runs
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) count: usize,
 }
 
 /// `dohle sink run`.

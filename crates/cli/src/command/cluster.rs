@@ -137,7 +137,8 @@ pub(crate) async fn coordinator(
     let address = &session.common.coordinator;
     let quorum = client::describe_quorum(address, session.common.timeout).await;
     let quorum = quorum.map_err(|error| {
-        Failure::from(error).next_if(Exit::Unreachable, || "cluster info".to_owned())
+        let failure = Failure::from(error).within(&format!("coordinator {address}"));
+        failure.next_if(Exit::Unreachable, || "cluster info".to_owned())
     })?;
     let leaderless = quorum.leader.is_none();
     let member = |member: client::QuorumMember| MemberRow {

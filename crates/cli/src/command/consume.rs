@@ -6,7 +6,7 @@ mod plan;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use client::{Client, Consumer, ConsumerConfig, FetchedBatch, StartAt};
+use client::{Client, ClientError, Consumer, ConsumerConfig, FetchedBatch, StartAt};
 use cluster::Topic;
 use record::Record;
 use types::{TopicName, TopicPartition};
@@ -17,7 +17,7 @@ use crate::args::consume::Consume;
 use crate::exit::{Exit, Failure};
 use crate::format::{Format, Payload, Shown};
 use crate::offsets::{Point, Range};
-use crate::output::{Output, Style};
+use crate::output::{Output, Style, counted};
 use crate::session::Session;
 
 /// Prints records until there are enough, the end is reached, or Ctrl-C.
@@ -53,7 +53,7 @@ pub(crate) async fn run(
         () = session.interrupted.cancelled() => Err(Failure::Told(Exit::Interrupted)),
     };
     output.flush()?;
-    output.note(&format!("{} records", reader.shown));
+    output.note(&counted(reader.shown, "record"));
     result
 }
 
@@ -67,6 +67,14 @@ async fn subscribe(client: &Client, topics: &[TopicName]) -> Result<Vec<Arc<Topi
         })?);
     }
     Ok(found)
+}
+
+fn advise(error: ClientError) -> Failure {
+    if let ClientError::OffsetOutOfRange { topic_partition, .. } = &error {
+        let next = format!("consume {} -o start", topic_partition.topic);
+        return Failure::from(error).next(next);
+    }
+    Failure::from(error)
 }
 
 /// The part asked for; `-e` bounds it by the end as it is now.
@@ -107,7 +115,8 @@ struct Reader {
 impl Reader {
     async fn read_all(&mut self, output: &mut Output) -> Result<(), Failure> {
         while !self.readings.is_empty() && self.left != Some(0) {
-            let Some(batch) = self.consumer.next_batch().await? else { break };
+            let batch = self.consumer.next_batch().await.map_err(advise)?;
+            let Some(batch) = batch else { break };
             self.show(batch, output).await?;
             output.flush()?;
         }

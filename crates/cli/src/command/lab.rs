@@ -50,7 +50,8 @@ async fn show(
     if lab.exit {
         return Ok(());
     }
-    tell(&Event::Ready { directory: home.root().display().to_string() }, output)?;
+    let directory = home.root().display().to_string();
+    tell(&Event::Ready { directory, commands: services.commands() }, output)?;
     tokio::select! {
         // Ctrl-C is how a lab ends.
         () = session.interrupted.cancelled() => Ok(()),

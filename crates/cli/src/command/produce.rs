@@ -18,7 +18,7 @@ use self::pace::Pace;
 use crate::args::produce::{AcksArg, CompressionArg, LineShape, Produce};
 use crate::exit::{Exit, Failure};
 use crate::input::{EmptyValue, Line, LineFormat, lines};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::session::Session;
 
 /// Sends every line of the input.
@@ -93,10 +93,20 @@ impl Desk {
 
     async fn send(&mut self, line: &Line) -> Result<(), LineFailure> {
         let number = line.number;
+        if self.is_skipped(line) {
+            return Ok(());
+        }
         let record = self.record(line).map_err(|problem| LineFailure::Line { number, problem })?;
         let delivery = self.producer.send(record).await;
         self.outbox.add(number, delivery.map_err(|error| LineFailure::of(number, error))?);
         Ok(())
+    }
+
+    /// A blank line is an empty record where lines are text, and nothing where they are JSON.
+    fn is_skipped(&self, line: &Line) -> bool {
+        let is_json =
+            self.line_format == LineFormat::Json || matches!(self.encoder, Encoder::Avro { .. });
+        is_json && line.bytes.trim_ascii().is_empty()
     }
 
     fn record(&self, line: &Line) -> Result<ProducerRecord, String> {
@@ -148,7 +158,7 @@ impl Desk {
         };
         output.note(&self.outbox.summary());
         if 0 < self.unsent {
-            output.note(&format!("{} lines were not sent", self.unsent));
+            output.note(&format!("{} not sent", counted(self.unsent, "line")));
         }
         // What happened first is what there is to tell.
         ended.and(drained)?;

@@ -62,7 +62,9 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     } else {
         fs::read_to_string(path)
     };
-    text.map_err(|error| Failure::from(error).within(&path.display().to_string()))
+    let text = text.map_err(|error| Failure::from(error).within(&path.display().to_string()))?;
+    // The line end of the file is no part of the schema.
+    Ok(text.trim_end().to_owned())
 }
 
 #[derive(Serialize)]

@@ -18,9 +18,11 @@ pub(super) use self::report::{FileRow, files};
 pub(super) use self::schemas::RegistrySchemas;
 
 use self::report::{Commits, DryRunReport, RunReport, Verdict};
-use crate::args::sink::{Codec, Gaps, LakePlace, Land, TimeUnit, Tombstones, Undated, Verb};
+use crate::args::sink::{
+    Codec, Gaps, History, LakePlace, Land, TimeUnit, Tombstones, Undated, Verify,
+};
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::session::Session;
 
 /// A run stops reading after this, and commits what it has.
@@ -28,79 +30,112 @@ const MAX_READ_TIME: Duration = Duration::from_hours(1);
 /// After this, a run that has not committed may not any more.
 const MAX_RUN_TIME: Duration = Duration::from_hours(2);
 
-/// Does what the verb says.
+/// Lands what is new in each topic. One that fails does not keep the others from their turn.
 ///
 /// # Errors
 ///
-/// The cluster, the registry or the lake cannot be used, or the lake is not what its log says.
-pub(crate) async fn run(verb: Verb, session: &Session, output: &mut Output) -> Result<(), Failure> {
-    match verb {
-        Verb::Run(run) => land(&run, session, output).await,
-        Verb::Verify { topics, lake, quick } => {
-            let depth = if quick { Depth::Lengths } else { Depth::Contents };
-            verify(&open(&lake.place)?, &topics, depth, output).await
-        }
-        Verb::History { topic, lake, count } => {
-            let store = open(&lake.place)?;
-            let commits =
-                sink::history(&store, &topic, count).await.map_err(|error| failure(&error))?;
-            if commits.is_empty() {
-                output.note(&format!("nothing of {topic} was landed there yet"));
-            }
-            Ok(output.show(&Commits::new(&commits))?)
-        }
-    }
-}
-
-fn open(place: &LakePlace) -> Result<LocalStore, Failure> {
-    LocalStore::open(&place.root).map_err(|error| failure(&error.into()))
-}
-
-async fn land(run: &Land, session: &Session, output: &mut Output) -> Result<(), Failure> {
-    let store = open(&run.lake.place)?;
+/// The cluster, the registry or the lake cannot be used, or another run was first.
+pub(super) async fn land(
+    run: &Land,
+    session: &Session,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let Land { lake, topics, .. } = run;
+    let store = LocalStore::open(&lake.place.root).map_err(|error| failure(&error.into()))?;
     let source = TopicSource::new(session.client().await?);
     let schemas = RegistrySchemas::new(session.registry()?);
     let progress: Arc<dyn Progress> =
         if output.is_watched() { Arc::new(Bars::new()) } else { Arc::new(Silent) };
     let sink =
         Sink::new(store, source, schemas, settings(run), session.clock).with_progress(progress);
-    for topic in &run.topics {
-        if run.dry_run {
-            let plan = sink.dry_run(topic).await.map_err(|error| advise(&error, topic))?;
-            output.show(&DryRunReport::new(topic, &plan))?;
-        } else {
-            let run_id = sink.new_run_id().map_err(|error| failure(&error))?;
-            let landed = sink.run(topic, run_id, &session.interrupted).await;
-            let landed = landed.map_err(|error| advise(&error, topic))?;
-            output.show(&RunReport::new(&landed))?;
+    let mut first = Ok(());
+    for topic in topics {
+        let landed = land_one(&sink, run, topic, session, output).await;
+        match (&first, landed) {
+            (_, Ok(())) => {}
+            (Ok(()), Err(failure)) => first = Err(failure),
+            (Err(_), Err(failure)) => {
+                output.finish(Err(failure));
+            }
+        }
+        if session.interrupted.is_cancelled() {
+            break;
         }
     }
-    Ok(())
+    first
 }
 
-async fn verify(
-    store: &LocalStore,
-    topics: &[TopicName],
-    depth: Depth,
+async fn land_one(
+    sink: &Sink<LocalStore, TopicSource, RegistrySchemas>,
+    run: &Land,
+    topic: &TopicName,
+    session: &Session,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let bars = if output.is_watched() { Some(Bars::new()) } else { None };
-    let progress: &dyn Progress = match &bars {
-        Some(bars) => bars,
-        None => &Silent,
-    };
+    if run.dry_run {
+        let plan = sink.dry_run(topic).await.map_err(|error| advise(&error, topic))?;
+        return Ok(output.show(&DryRunReport::new(topic, &plan))?);
+    }
+    let run_id = sink.new_run_id().map_err(|error| failure(&error))?;
+    let landed = sink.run(topic, run_id, &session.interrupted).await;
+    let landed = landed.map_err(|error| advise(&error, topic))?;
+    Ok(output.show(&RunReport::new(&landed))?)
+}
+
+/// Compares the lake with its log of commits.
+///
+/// # Errors
+///
+/// They differ, nothing was landed there, or the lake cannot be read.
+pub(super) async fn verify(verify: &Verify, output: &mut Output) -> Result<(), Failure> {
+    let store = existing(&verify.lake.place)?;
+    let depth = if verify.quick { Depth::Lengths } else { Depth::Contents };
+    let progress: &dyn Progress = if output.is_watched() { &Bars::new() } else { &Silent };
     let mut problems = 0;
-    for topic in topics {
-        let findings =
-            sink::verify(store, topic, depth, progress).await.map_err(|e| advise(&e, topic))?;
-        problems += findings.problems.len();
+    for topic in &verify.topics {
+        let findings = sink::verify(&store, topic, depth, progress).await;
+        let findings = findings.map_err(|error| failure(&error))?;
+        if findings.commits == 0 && findings.problems.is_empty() {
+            return Err(nothing_landed(topic));
+        }
+        problems += u64::try_from(findings.problems.len()).unwrap_or(u64::MAX);
         output.show(&Verdict::new(topic, &findings))?;
     }
     if problems == 0 {
         return Ok(());
     }
-    let message = format!("the lake is not what its log says: {problems} problems");
+    let problems = counted(problems, "problem");
+    let message = format!("the lake is not what its log says: {problems}");
     Err(Failure::new(Exit::Other, message))
+}
+
+/// Lists the last commits of a topic.
+///
+/// # Errors
+///
+/// Nothing was landed there, or the lake cannot be read.
+pub(super) async fn history(history: &History, output: &mut Output) -> Result<(), Failure> {
+    let store = existing(&history.lake.place)?;
+    let commits = sink::history(&store, &history.topic, history.count).await;
+    let commits = commits.map_err(|error| failure(&error))?;
+    if commits.is_empty() {
+        return Err(nothing_landed(&history.topic));
+    }
+    Ok(output.show(&Commits::new(&commits))?)
+}
+
+/// A lake that is to be looked at only: a mistyped path must not become one.
+fn existing(place: &LakePlace) -> Result<LocalStore, Failure> {
+    if !place.root.is_dir() {
+        let message = format!("there is no lake at {}", place.root.display());
+        return Err(Failure::new(Exit::NotFound, message).next("sink run --help"));
+    }
+    LocalStore::open(&place.root).map_err(|error| failure(&error.into()))
+}
+
+fn nothing_landed(topic: &TopicName) -> Failure {
+    let message = format!("nothing of {topic} was landed there");
+    Failure::new(Exit::NotFound, message).next(format!("sink run {topic} --dry-run --lake LAKE"))
 }
 
 /// What a run does unless told otherwise.

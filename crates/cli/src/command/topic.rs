@@ -49,7 +49,10 @@ pub(crate) async fn run(verb: Verb, session: &Session, output: &mut Output) -> R
                 output.confirm(&format!("This deletes {} and all in it", names.join(", ")))?;
             }
             let outcomes = session.client().await?.admin().delete_topics(&topics).await?;
-            report(outcomes, |result| result.map(|()| "deleted"), output)
+            let advise = |failure: Failure, _: &TopicName| {
+                failure.next_if(Exit::NotFound, || "topic list".to_owned())
+            };
+            report(outcomes, |result| result.map(|()| "deleted"), advise, output)
         }
     }
 }
@@ -79,7 +82,7 @@ async fn create(
         }
         result => result.map(|()| done),
     };
-    report(outcomes, outcome, output)
+    report(outcomes, outcome, advise, output)
 }
 
 #[derive(Serialize)]
@@ -106,6 +109,7 @@ impl Show for Outcomes {
 fn report(
     results: client::Outcomes<TopicName, ()>,
     outcome: impl Fn(Result<(), ClientError>) -> Result<&'static str, ClientError>,
+    advise: impl Fn(Failure, &TopicName) -> Failure,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let mut done = Vec::new();

@@ -19,11 +19,13 @@ pub(super) struct Decoder {
     shapes: BTreeMap<SchemaId, Option<Shape>>,
     /// The registry did not answer: it is not asked again.
     gave_up: bool,
+    /// A payload could not be decoded, which is told once.
+    warned: bool,
 }
 
 impl Decoder {
     pub(super) const fn new(registry: RegistryClient) -> Self {
-        Self { registry, shapes: BTreeMap::new(), gave_up: false }
+        Self { registry, shapes: BTreeMap::new(), gave_up: false, warned: false }
     }
 
     /// What a key or value is to be shown as.
@@ -37,7 +39,12 @@ impl Decoder {
         match decoded {
             Ok(json) => Payload::Avro { schema_id, json },
             Err(error) => {
-                output.warn(&format!("a payload of schema {schema_id} is shown raw: {error}"));
+                if !std::mem::replace(&mut self.warned, true) {
+                    output.warn(&format!(
+                        "a payload looks like one of schema {schema_id} and is none ({error}); it \
+                         and others like it are shown raw"
+                    ));
+                }
                 Payload::Bytes(bytes)
             }
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::command::sink::FileRow;
+use crate::output::counted;
 
 /// What a lab tells, one line each.
 #[derive(Debug, Serialize)]
@@ -24,7 +25,7 @@ pub(super) enum Event {
     /// What all runs so far have landed.
     Lake { directory: String, commits: u64, files: u64, rows: u64 },
     /// The demo is over, and the services stay.
-    Ready { directory: String },
+    Ready { directory: String, commands: Vec<String> },
     /// Every service has drained.
     Stopped,
 }
@@ -78,13 +79,15 @@ impl fmt::Display for Event {
                 write!(f, "  {rows:>6} rows {bytes:>8} bytes  {path}")
             }
             Self::Lake { directory, commits, files, rows } => {
+                let commits = counted(*commits, "commit");
                 write!(
                     f,
-                    "lake        {rows} rows in {files} files of {commits} commits, file://{directory}"
+                    "lake        {rows} rows in {files} files of {commits}, file://{directory}"
                 )
             }
-            Self::Ready { directory } => {
-                write!(f, "ready       everything lies below {directory}; Ctrl-C stops")
+            Self::Ready { directory, commands } => {
+                write!(f, "ready       everything lies below {directory}; Ctrl-C stops; now try")?;
+                commands.iter().try_for_each(|command| write!(f, "\n  {command}"))
             }
             Self::Stopped => f.write_str("stopped     every service has drained"),
         }
@@ -103,7 +106,9 @@ mod tests {
 
     #[test]
     fn every_event_is_named_for_programs() {
-        let json = serde_json::to_value(Event::Ready { directory: "/lab".into() }).unwrap();
+        let json =
+            serde_json::to_value(Event::Ready { directory: "/lab".into(), commands: vec![] })
+                .unwrap();
         assert_eq!(json["event"], "ready");
         assert_eq!(json["directory"], "/lab");
     }

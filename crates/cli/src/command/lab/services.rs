@@ -7,6 +7,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::home::Home;
+use super::sample::{SUBJECT, TOPIC};
 use crate::args::lab::Ports;
 use crate::exit::{Exit, Failure, with_causes};
 
@@ -46,6 +47,24 @@ impl Services {
     /// Which service listens where.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.running.iter().map(|running| (running.service, running.address))
+    }
+
+    /// What one may try with them, in another terminal.
+    pub(super) fn commands(&self) -> Vec<String> {
+        let Self { broker, registry, .. } = self;
+        let mut brokers = String::new();
+        let mut registries = String::new();
+        if *broker != loopback(Ports::USUAL.broker) {
+            brokers = format!(" -B {broker}");
+        }
+        if *registry != loopback(Ports::USUAL.registry) {
+            registries = format!(" --registry http://{registry}");
+        }
+        vec![
+            format!("dohle topic describe {TOPIC}{brokers}"),
+            format!("dohle consume {TOPIC} --from-beginning -n 3{brokers}{registries}"),
+            format!("curl http://{registry}/subjects/{SUBJECT}/versions/1"),
+        ]
     }
 
     /// Waits until a service ends by itself, which none should.

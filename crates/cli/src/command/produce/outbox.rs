@@ -8,7 +8,7 @@ use types::{Coded as _, Offset, PartitionId, Reason, TopicName};
 
 use crate::args::produce::Produce;
 use crate::exit::Failure;
-use crate::output::{Output, Style};
+use crate::output::{Output, Style, counted};
 
 /// Lines on their way. More wait in the input.
 const MAX_IN_FLIGHT: usize = 100_000;
@@ -47,6 +47,9 @@ pub(super) struct Outbox {
     in_flight: VecDeque<(u64, Delivery)>,
     told: Told,
     acknowledged: u64,
+    /// How many lines were handed over and failed, and the first of them.
+    failed: u64,
+    first_failed: u64,
     partitions: BTreeMap<PartitionId, Span>,
 }
 
@@ -97,6 +100,8 @@ impl Outbox {
             in_flight: VecDeque::new(),
             told,
             acknowledged: 0,
+            failed: 0,
+            first_failed: u64::MAX,
             partitions: BTreeMap::new(),
         }
     }
@@ -129,7 +134,11 @@ impl Outbox {
     /// The record did not arrive, or stdout cannot be written to.
     pub(super) fn tell(&mut self, answer: Answer, output: &mut Output) -> Result<(), LineFailure> {
         let Answer { number, result } = answer;
-        let metadata = result.map_err(|error| LineFailure::of(number, error))?;
+        let metadata = result.map_err(|error| {
+            self.failed += 1;
+            self.first_failed = self.first_failed.min(number);
+            LineFailure::of(number, error)
+        })?;
         self.count(&metadata);
         let partition = metadata.topic_partition.partition.get();
         match self.told {
@@ -161,7 +170,7 @@ impl Outbox {
 
     /// How many records went where.
     pub(super) fn summary(&self) -> String {
-        let mut text = format!("{} records sent to {}", self.acknowledged, self.topic);
+        let mut text = format!("{} sent to {}", counted(self.acknowledged, "record"), self.topic);
         for (position, (partition, span)) in
             self.partitions.iter().take(MAX_NAMED_PARTITIONS).enumerate()
         {
@@ -169,9 +178,13 @@ impl Outbox {
             let Span { first, last } = span;
             write!(text, "{between}partition {partition} @ {first}..={last}").unwrap_or_default();
         }
-        if !self.in_flight.is_empty() {
-            let unknown = self.in_flight.len();
-            write!(text, "; {unknown} more were not acknowledged").unwrap_or_default();
+        let waiting = u64::try_from(self.in_flight.len()).unwrap_or(u64::MAX);
+        let first = self.in_flight.front().map_or(u64::MAX, |(number, _)| *number);
+        let (missing, first) = (self.failed + waiting, self.first_failed.min(first));
+        if 0 < missing {
+            let missing = counted(missing, "line");
+            write!(text, "; {missing} not acknowledged, the first is line {first}")
+                .unwrap_or_default();
         }
         text
     }

@@ -1,0 +1,159 @@
+//! CPU time: of this process, of some of its threads, of another process.
+
+use std::fs;
+use std::io;
+use std::ops::Sub;
+use std::time::Duration;
+
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Where the side that serves runs.
+#[derive(Clone, Debug)]
+pub(super) enum Server {
+    /// In this process; threads with this name belong to the client.
+    BesideClient(&'static str),
+    /// In a process of its own on this host.
+    Process(u32),
+    /// Where its CPU time cannot be seen.
+    Elsewhere,
+}
+
+/// CPU time spent, in user and kernel together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CpuTime {
+    /// By the side that asks.
+    pub(super) client: Duration,
+    /// By the side that serves, where that can be seen.
+    pub(super) server: Option<Duration>,
+}
+
+impl CpuTime {
+    /// Spent so far.
+    ///
+    /// # Errors
+    ///
+    /// The server's process has gone, or the system does not tell.
+    pub(super) fn read(server: &Server) -> io::Result<Self> {
+        let own = own_process();
+        match server {
+            Server::BesideClient(name) => {
+                let client = own_threads(name)?;
+                Ok(Self { client, server: Some(own.saturating_sub(client)) })
+            }
+            Server::Process(pid) => {
+                let path = format!("/proc/{pid}/stat");
+                let stat = fs::read_to_string(&path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("no CPU time from {path}: {error}"))
+                })?;
+                let ticks = ticks(&stat).ok_or(io::ErrorKind::InvalidData)?;
+                let server = Duration::from_secs(ticks)
+                    / u32::try_from(clock_ticks_per_second()).unwrap_or(100);
+                Ok(Self { client: own, server: Some(server) })
+            }
+            Server::Elsewhere => Ok(Self { client: own, server: None }),
+        }
+    }
+
+    /// Of both sides, as far as seen.
+    pub(super) fn total(self) -> Duration {
+        self.client.saturating_add(self.server.unwrap_or_default())
+    }
+}
+
+/// What was spent between two readings.
+impl Sub for CpuTime {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        let server = self.server.zip(earlier.server);
+        Self {
+            client: self.client.saturating_sub(earlier.client),
+            server: server.map(|(later, earlier)| later.saturating_sub(earlier)),
+        }
+    }
+}
+
+fn own_process() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Of the living threads of this process that are called `name`.
+fn own_threads(name: &str) -> io::Result<Duration> {
+    let mut total = Duration::ZERO;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let folder = thread?.path();
+        // A thread may end while it is looked at.
+        let Ok(comm) = fs::read_to_string(folder.join("comm")) else { continue };
+        if comm.trim_end() == name
+            && let Ok(stat) = fs::read_to_string(folder.join("schedstat"))
+        {
+            total += on_cpu(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        }
+    }
+    Ok(total)
+}
+
+/// The first number of a `schedstat`: nanoseconds on a CPU.
+fn on_cpu(schedstat: &str) -> Option<Duration> {
+    schedstat.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// Clock ticks in user and kernel mode, fields 14 and 15 of a `/proc/PID/stat`.
+fn ticks(stat: &str) -> Option<u64> {
+    // Field 2 is the program's name in brackets and may hold anything.
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let mut times = behind_name.split_ascii_whitespace().skip(11);
+    let user: u64 = times.next()?.parse().ok()?;
+    let kernel: u64 = times.next()?.parse().ok()?;
+    user.checked_add(kernel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_s_name_cannot_shift_the_fields() {
+        let stat = "42 (a) R 9 (b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20";
+        assert_eq!(ticks(stat), Some(300));
+        assert_eq!(ticks("42 (a) S 1 2"), None);
+    }
+
+    #[test]
+    fn a_thread_s_time_is_the_first_number() {
+        assert_eq!(on_cpu("1500 20 3\n"), Some(Duration::from_nanos(1500)));
+        assert_eq!(on_cpu("\n"), None);
+    }
+
+    #[test]
+    fn work_of_named_threads_is_the_client_s() {
+        let server = Server::BesideClient("bench-test");
+        let before = CpuTime::read(&server).unwrap();
+        let (done, joined) = std::sync::mpsc::channel::<()>();
+        let worker = std::thread::Builder::new().name("bench-test".to_owned());
+        let (told, tell) = std::sync::mpsc::channel();
+        let worker = worker
+            .spawn(move || {
+                let sum = (0..20_000_000_u64).fold(0, |sum, next| std::hint::black_box(sum ^ next));
+                told.send(sum).unwrap();
+                joined.recv().unwrap();
+            })
+            .unwrap();
+        tell.recv().unwrap();
+        let spent = CpuTime::read(&server).unwrap() - before;
+        done.send(()).unwrap();
+        worker.join().unwrap();
+        assert!(spent.client > Duration::ZERO, "{spent:?}");
+    }
+
+    #[test]
+    fn another_process_is_read_by_its_id() {
+        let server = Server::Process(std::process::id());
+        assert!(CpuTime::read(&server).unwrap().server.is_some());
+        let gone = CpuTime::read(&Server::Process(u32::MAX)).unwrap_err();
+        assert!(gone.to_string().contains("4294967295"), "{gone}");
+    }
+}
