@@ -4,7 +4,7 @@ mod fence;
 mod open;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
@@ -14,7 +14,7 @@ use types::{DirectoryId, LeaderEpoch, LogId, Offset, Timestamp};
 use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
 use crate::log::{Failure, Log, RecoveredLog, sweep};
-use crate::name::{LogKey, deleted_folder, new_folder, quarantine_folder};
+use crate::name::{Aside, LogKey, aside_folder, new_folder};
 use crate::reader::LogReader;
 
 /// A data directory: many logs, written by one thread.
@@ -30,7 +30,7 @@ pub struct Directory<D: Disk> {
     logs: BTreeMap<LogKey, Log<D>>,
     recovered: Vec<RecoveredLog>,
     /// Found damaged when the directory was opened, and still where they were.
-    damaged: Vec<LogKey>,
+    damaged: BTreeSet<LogKey>,
     /// Why nothing is written here any more.
     fenced: Option<String>,
     #[expect(dead_code, reason = "held until the directory is dropped")]
@@ -146,16 +146,13 @@ impl<D: Disk> Directory<D> {
     /// [`LogError::Unknown`], or what the disk reports.
     pub fn delete_log(&mut self, log: LogKey) -> Result<(), LogError> {
         self.check_fence()?;
-        let gone = match self.logs.get(&log) {
-            Some(found) => {
-                let gone = self.path.join(deleted_folder(found.id()));
-                let renamed = self.move_folder(&self.path.join(log.to_string()), &gone);
-                self.stored(renamed)?;
-                self.logs.remove(&log);
-                gone
-            }
-            None => self.quarantine_log(log)?,
-        };
+        if !self.logs.contains_key(&log) && !self.damaged.contains(&log) {
+            return Err(LogError::Unknown { log });
+        }
+        let moved = self.put_aside(log, Aside::Deleted);
+        let gone = self.stored(moved)?;
+        self.logs.remove(&log);
+        self.damaged.remove(&log);
         let swept = sweep(&self.disk, &gone);
         self.stored(swept)
     }
@@ -167,19 +164,12 @@ impl<D: Disk> Directory<D> {
     /// [`LogError::Unknown`] if no log of that key was found damaged, or what the disk reports.
     pub fn quarantine_log(&mut self, log: LogKey) -> Result<PathBuf, LogError> {
         self.check_fence()?;
-        let Some(index) = self.damaged.iter().position(|damaged| *damaged == log) else {
+        if !self.damaged.contains(&log) {
             return Err(LogError::Unknown { log });
-        };
-        let listed = self.disk.list(&self.path).map_err(Action::List.failed(&self.path));
-        let names = self.stored(listed)?;
-        let mut number = 0_u64;
-        while names.iter().any(|entry| entry.name == *quarantine_folder(log, number)) {
-            number += 1;
         }
-        let aside = self.path.join(quarantine_folder(log, number));
-        let moved = self.move_folder(&self.path.join(log.to_string()), &aside);
-        self.stored(moved)?;
-        self.damaged.swap_remove(index);
+        let moved = self.put_aside(log, Aside::Damaged);
+        let aside = self.stored(moved)?;
+        self.damaged.remove(&log);
         Ok(aside)
     }
 
@@ -261,9 +251,18 @@ impl<D: Disk> Directory<D> {
         self.logs.get_mut(&log).ok_or(LogError::Unknown { log })
     }
 
-    fn move_folder(&self, from: &Path, to: &Path) -> Result<(), StorageFault> {
-        self.disk.rename(from, to).map_err(Action::Rename.failed(from))?;
-        self.sync_names()
+    /// Gives a log's folder a name under which no log is found, durably.
+    fn put_aside(&self, log: LogKey, why: Aside) -> Result<PathBuf, StorageFault> {
+        let names = self.disk.list(&self.path).map_err(Action::List.failed(&self.path))?;
+        let mut number = 0;
+        while names.iter().any(|entry| entry.name == *aside_folder(why, number, log)) {
+            number += 1;
+        }
+        let aside = self.path.join(aside_folder(why, number, log));
+        let folder = self.path.join(log.to_string());
+        self.disk.rename(&folder, &aside).map_err(Action::Rename.failed(&folder))?;
+        self.sync_names()?;
+        Ok(aside)
     }
 
     fn sync_names(&self) -> Result<(), StorageFault> {

@@ -2,11 +2,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use disk::{LockError, is_out_of_space};
-use record::RecordError;
 use thiserror::Error;
 use types::{Coded, LeaderEpoch, Offset, Reason};
 
 use crate::LogKey;
+use crate::flaw::Flaw;
 
 /// What was being done to a file when the disk refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -366,39 +366,4 @@ impl Coded for ReadError {
             Self::Storage { .. } => Reason::StorageError,
         }
     }
-}
-
-/// A place in a segment where the log stops making sense.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("at byte {position}: {kind}")]
-pub struct Flaw {
-    /// Where the batch begins.
-    pub position: u64,
-    /// What is wrong with it.
-    pub kind: FlawKind,
-}
-
-/// What is wrong with a batch in a segment.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FlawKind {
-    /// Its bytes are no batch, or not whole.
-    #[error("{0}")]
-    Batch(RecordError),
-    /// It does not follow the one before.
-    #[error("a batch of offset {found} where {expected} belongs")]
-    Offset {
-        /// What follows.
-        expected: Offset,
-        /// What it says.
-        found: Offset,
-    },
-    /// It is of another epoch than the segment.
-    #[error("a batch of epoch {} in a segment of {expected}",
-        found.map_or("none".to_owned(), |found| found.to_string()))]
-    Epoch {
-        /// The segment's.
-        expected: LeaderEpoch,
-        /// What it says.
-        found: Option<LeaderEpoch>,
-    },
 }

@@ -75,9 +75,9 @@ impl fmt::Display for SegmentName {
     }
 }
 
-const RETIRED: &str = "deleted-";
+const DELETED: &str = "deleted-";
 const NEW: &str = "new-";
-const QUARANTINED: &str = "damaged-";
+const DAMAGED: &str = "damaged-";
 
 /// What a folder of a data directory holds, told by its name.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Folder {
     pub(crate) fn parse(name: &str) -> Self {
         if let Some(key) = LogKey::parse(name) {
             Self::Log(key)
-        } else if name.starts_with(RETIRED) || name.starts_with(NEW) {
+        } else if name.starts_with(DELETED) || name.starts_with(NEW) {
             Self::Leftover
         } else {
             Self::Foreign
@@ -107,14 +107,22 @@ pub(crate) fn new_folder(id: LogId) -> String {
     format!("{NEW}{id}")
 }
 
-/// The folder that a deleted log becomes. Carries the id, so that a second life cannot collide.
-pub(crate) fn deleted_folder(id: LogId) -> String {
-    format!("{RETIRED}{id}")
+/// Why a log's folder is put aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// It is to be removed; what a crash leaves of it is removed at the next start.
+    Deleted,
+    /// It is damaged, and kept for a human.
+    Damaged,
 }
 
-/// The folder that a damaged log becomes; numbered, since it can happen again.
-pub(crate) fn quarantine_folder(key: LogKey, number: u64) -> String {
-    format!("{QUARANTINED}{number}-{key}")
+/// The folder that a log put aside becomes; numbered, since it can happen again.
+pub(crate) fn aside_folder(why: Aside, number: u64, key: LogKey) -> String {
+    let prefix = match why {
+        Aside::Deleted => DELETED,
+        Aside::Damaged => DAMAGED,
+    };
+    format!("{prefix}{number}-{key}")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use disk::DiskFile;
 use record::{Batch, BatchHeader, HEADER_LEN, RecordError};
 use types::{Offset, Timestamp};
 
-use crate::error::{Flaw, FlawKind};
+use crate::flaw::{Flaw, FlawKind};
 use crate::index::{BEFORE_ALL, Index, IndexEntry};
 use crate::name::SegmentName;
 

@@ -1,5 +1,6 @@
 //! A disk in memory that takes every freedom the law of [`Disk`] grants.
 
+mod misfortune;
 mod node;
 mod random;
 mod state;
@@ -90,22 +91,22 @@ impl FaultyDisk {
     /// Takes the power away during the operation that follows `operations` further changes (writes,
     /// syncs, namings). From then on everything fails until [`FaultyDisk::lose_power`].
     pub fn cut_power_after(&self, operations: u32) {
-        self.state().cut_power_after(operations);
+        self.state().misfortune().cut_power_after(operations);
     }
 
     /// Whether a planned cut has come, so that everything fails.
     pub fn is_without_power(&self) -> bool {
-        self.state().is_without_power()
+        self.state().misfortune().is_without_power()
     }
 
     /// Plans one error.
     pub fn fail(&self, fault: PlannedFault) {
-        self.state().plan(fault);
+        self.state().misfortune().plan(fault);
     }
 
     /// Planned errors that have not come yet.
     pub fn faults_to_come(&self) -> usize {
-        self.state().faults_to_come()
+        self.state().misfortune().faults_to_come()
     }
 
     /// Limits what all files may hold together; `None` lifts the limit.

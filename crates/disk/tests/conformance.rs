@@ -67,7 +67,8 @@ fn what_was_written_is_read_at_once_by_every_handle<D: Disk>(disk: &D, dir: &Pat
 fn a_vectored_write_is_one_run_of_bytes<D: Disk>(disk: &D, dir: &Path) {
     let file = disk.create_new(&dir.join("a")).unwrap();
     // More slices than one system call takes, some of them empty.
-    let parts: Vec<Vec<u8>> = (0..3000).map(|n| vec![u8::try_from(n % 251).unwrap(); n % 4]).collect();
+    let parts: Vec<Vec<u8>> =
+        (0..3000).map(|n| vec![u8::try_from(n % 251).unwrap(); n % 4]).collect();
     let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
     file.write_all_vectored_at(&mut slices, 5).unwrap();
     let mut expected = vec![0; 5];

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -51,7 +51,7 @@ impl<D: Disk> Directory<D> {
             config,
             logs: BTreeMap::new(),
             recovered: Vec::new(),
-            damaged: Vec::new(),
+            damaged: BTreeSet::new(),
             fenced: None,
             lock,
         };
@@ -90,7 +90,7 @@ impl<D: Disk> Directory<D> {
                 self.recovered.push(report);
             }
             Err(Unrecovered::Damaged(damage)) => {
-                self.damaged.push(log);
+                self.damaged.insert(log);
                 let outcome = Recovered::Damaged(damage);
                 self.recovered.push(RecoveredLog { log, outcome });
             }

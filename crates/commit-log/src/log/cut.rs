@@ -144,7 +144,9 @@ impl<D: Disk> Log<D> {
         Ok(Some(cut))
     }
 
-    /// Removes what lies behind a cut, newest first, so that no crash leaves a gap within the log.
+    /// Removes what lies behind a cut, newest first: a crash that keeps the order of removals then
+    /// costs no more than it must. One that does not leaves a gap behind the recovery point, where
+    /// recovery cuts.
     fn cut_at(&mut self, cut: &Cut) -> Result<(), StorageFault> {
         let dropped = self.segments.split_off((cut.segment + 1).min(self.segments.len()));
         self.end = cut.end;

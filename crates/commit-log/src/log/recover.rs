@@ -10,7 +10,8 @@ use types::{LeaderEpoch, Offset, Timestamp};
 
 use super::{Log, SegmentStage, Tracked};
 use crate::config::LogConfig;
-use crate::error::{Action, Flaw, StorageFault};
+use crate::error::{Action, StorageFault};
+use crate::flaw::Flaw;
 use crate::meta::{META_FILE, Meta, MetaFile, Stage};
 use crate::name::{LogKey, SegmentName};
 use crate::scan::scan;
@@ -133,7 +134,7 @@ pub(crate) fn recover<D: Disk>(
         // Before the segment that tells it goes.
         meta.write(folder, Meta { start_epoch, ..before })?;
     }
-    // Newest first, so that no crash leaves a gap within the log.
+    // Newest first, as when a log is cut.
     remove(disk, folder, torn.into_iter().rev())?;
     remove(disk, folder, stale)?;
     for tracked in segments.iter_mut().filter(|tracked| tracked.unsynced) {

@@ -167,6 +167,21 @@ fn a_log_without_its_numbers_is_damaged_and_can_be_put_aside() {
 }
 
 #[test]
+fn a_damaged_log_can_be_deleted() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    lab.upkeep();
+    lab.disk.rot(&first_segment(), 10).unwrap();
+    lab.kill();
+    lab.directory().delete_log(key(0)).unwrap();
+    lab.lose_power();
+    assert!(lab.directory().recovered().is_empty());
+    lab.kill();
+    let left = lab.disk.list(DATA.as_ref()).unwrap();
+    assert!(left.iter().all(|entry| entry.kind == disk::EntryKind::File), "{left:?}");
+    lab.create(0);
+}
+
+#[test]
 fn recovering_twice_finds_the_same() {
     for seed in 0..100 {
         let mut lab = Lab::new(seed, small_segments(Durability::PageCache));

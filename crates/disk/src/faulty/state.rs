@@ -3,9 +3,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Operation;
+use super::misfortune::{Fate, Misfortune, without_power};
 use super::node::{DirectoryNode, FileNode, Loss, Node, NodeId};
 use super::random::Random;
-use super::{Operation, PlannedFault};
 use crate::{Entry, EntryKind, LockError};
 
 const ROOT: NodeId = 0;
@@ -17,25 +18,10 @@ pub(super) struct State {
     /// The path each file was last opened or created under: what planned faults are matched with.
     opened_as: BTreeMap<NodeId, PathBuf>,
     locks: BTreeMap<PathBuf, u64>,
-    faults: Vec<PlannedFault>,
+    misfortune: Misfortune,
     capacity: Option<u64>,
-    power: Power,
     /// Grows at each loss of power; handles of an earlier life are dead.
     life: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Power {
-    On,
-    /// Goes off during the change after so many.
-    OffAfter(u32),
-    Off,
-}
-
-/// What becomes of one operation.
-enum Fate {
-    Succeeds,
-    Fails(io::Error),
 }
 
 impl State {
@@ -45,9 +31,8 @@ impl State {
             nodes: BTreeMap::from([(ROOT, Node::Directory(DirectoryNode::default()))]),
             opened_as: BTreeMap::new(),
             locks: BTreeMap::new(),
-            faults: Vec::new(),
+            misfortune: Misfortune::default(),
             capacity: None,
-            power: Power::On,
             life: 0,
         }
     }
@@ -66,25 +51,12 @@ impl State {
         }
         self.locks.clear();
         self.opened_as.clear();
-        self.faults.clear();
-        self.power = Power::On;
+        self.misfortune = Misfortune::default();
         self.life += 1;
     }
 
-    pub(super) fn cut_power_after(&mut self, operations: u32) {
-        self.power = Power::OffAfter(operations);
-    }
-
-    pub(super) fn is_without_power(&self) -> bool {
-        self.power == Power::Off
-    }
-
-    pub(super) fn plan(&mut self, fault: PlannedFault) {
-        self.faults.push(fault);
-    }
-
-    pub(super) fn faults_to_come(&self) -> usize {
-        self.faults.len()
+    pub(super) fn misfortune(&mut self) -> &mut Misfortune {
+        &mut self.misfortune
     }
 
     pub(super) fn set_capacity(&mut self, bytes: Option<u64>) {
@@ -128,7 +100,7 @@ impl State {
     }
 
     pub(super) fn open(&mut self, path: &Path) -> io::Result<NodeId> {
-        self.check_power()?;
+        self.misfortune.check_power()?;
         let id = self.find(path)?;
         self.file_node(id)?;
         self.opened_as.insert(id, path.to_path_buf());
@@ -136,7 +108,7 @@ impl State {
     }
 
     pub(super) fn list(&mut self, dir: &Path) -> io::Result<Vec<Entry>> {
-        self.check_power()?;
+        self.misfortune.check_power()?;
         let id = self.find(dir)?;
         let names = self.directory(id)?.visible().clone();
         let kind = |id: &NodeId| match self.nodes.get(id) {
@@ -203,7 +175,7 @@ impl State {
     }
 
     pub(super) fn free_bytes(&mut self, dir: &Path) -> io::Result<u64> {
-        self.check_power()?;
+        self.misfortune.check_power()?;
         self.find(dir)?;
         Ok(self.room())
     }
@@ -212,7 +184,9 @@ impl State {
         if self.locks.contains_key(path) {
             return Err(LockError::Held { path: path.to_path_buf(), holder: None });
         }
-        self.check_power().map_err(|source| LockError::Io { path: path.to_path_buf(), source })?;
+        self.misfortune
+            .check_power()
+            .map_err(|source| LockError::Io { path: path.to_path_buf(), source })?;
         self.locks.insert(path.to_path_buf(), self.life);
         Ok(self.life)
     }
@@ -231,8 +205,9 @@ impl State {
         position: u64,
     ) -> io::Result<usize> {
         self.check_life(life)?;
-        self.check_power()?;
-        if let Some(error) = self.planned(Operation::Read, &self.path_of(node)) {
+        self.misfortune.check_power()?;
+        let path = self.path_of(node);
+        if let Some(error) = self.misfortune.planned(Operation::Read, &path) {
             return Err(error);
         }
         let short = self.random.one_in(4).then(|| self.random.below(buffer.len()).max(1));
@@ -309,39 +284,12 @@ impl State {
 
     pub(super) fn len(&mut self, node: NodeId, life: u64) -> io::Result<u64> {
         self.check_life(life)?;
-        self.check_power()?;
+        self.misfortune.check_power()?;
         Ok(self.file_node(node)?.visible().len() as u64)
     }
 
-    /// What becomes of a change: consults the power and the plan.
     fn fate(&mut self, operation: Operation, path: &Path) -> Fate {
-        match self.power {
-            Power::On => {}
-            Power::OffAfter(0) => {
-                self.power = Power::Off;
-                return Fate::Fails(without_power());
-            }
-            Power::OffAfter(operations) => self.power = Power::OffAfter(operations - 1),
-            Power::Off => return Fate::Fails(without_power()),
-        }
-        self.planned(operation, path).map_or(Fate::Succeeds, Fate::Fails)
-    }
-
-    fn planned(&mut self, operation: Operation, path: &Path) -> Option<io::Error> {
-        let path = path.to_string_lossy();
-        let index = self.faults.iter().position(|fault| {
-            fault.operation == operation && path.contains(&fault.path_contains)
-        })?;
-        let fault = self.faults.get_mut(index)?;
-        if fault.after > 0 {
-            fault.after -= 1;
-            return None;
-        }
-        Some(self.faults.remove(index).error.into())
-    }
-
-    fn check_power(&self) -> io::Result<()> {
-        if self.is_without_power() { Err(without_power()) } else { Ok(()) }
+        self.misfortune.fate(operation, path)
     }
 
     fn check_life(&self, life: u64) -> io::Result<()> {
@@ -401,8 +349,4 @@ impl State {
             None => 0,
         }
     }
-}
-
-fn without_power() -> io::Error {
-    io::Error::other("the power is off")
 }
