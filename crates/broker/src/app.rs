@@ -268,6 +268,8 @@ impl Running {
                 Ok(ended) => ended.map_err(RunError::from),
                 Err(died) => Err(died.into()),
             },
+            // It goes on for as long as there is a writer.
+            _ = &mut self.housekeeping => Err(RunError::WriterDied),
         };
         draining.cancel();
         tasks.close();
@@ -285,9 +287,9 @@ impl Running {
         self.leaving.cancel();
         if ended.is_ok() {
             self.session.await??;
+            self.housekeeping.await?;
         }
         self.metadata.await?;
-        self.housekeeping.await?;
         ended
     }
 }

@@ -114,6 +114,8 @@ pub struct Leader<R> {
     awaiting_log: Waiting<R>,
     /// Those that wait for the high watermark.
     awaiting_commit: Waiting<R>,
+    /// Kept as a bound, so that no step looks at all who wait.
+    next_deadline: Option<Duration>,
 }
 
 impl<R> Leader<R> {
@@ -134,6 +136,7 @@ impl<R> Leader<R> {
             writing: VecDeque::new(),
             awaiting_log: Waiting::new(),
             awaiting_commit: Waiting::new(),
+            next_deadline: None,
         };
         leader.high_watermark = leader.committed();
         leader
@@ -144,17 +147,10 @@ impl<R> Leader<R> {
         self.high_watermark
     }
 
-    /// When the next [`Input::Tick`] is due; `None` while nobody waits.
-    pub fn next_deadline(&self) -> Option<Duration> {
-        let writing = self.writing.iter().filter(|writing| writing.reply.is_some());
-        [
-            writing.map(|writing| writing.deadline).min(),
-            self.awaiting_log.next_deadline(),
-            self.awaiting_commit.next_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+    /// When the next [`Input::Tick`] is due: not after the first deadline of those who wait. It
+    /// may be early, for one who has been answered since; the tick then finds nothing to do.
+    pub const fn next_deadline(&self) -> Option<Duration> {
+        self.next_deadline
     }
 
     /// Advances by one input that happened at `now`, on the clock of the deadlines.
@@ -201,7 +197,11 @@ impl<R> Leader<R> {
                 effects.push(Effect::Answer { reply, outcome });
                 None
             }
-            Acks::Leader | Acks::All => Some(reply),
+            Acks::Leader | Acks::All => {
+                let first = self.next_deadline.map_or(deadline, |first| first.min(deadline));
+                self.next_deadline = Some(first);
+                Some(reply)
+            }
         };
         self.writing.push_back(Writing { reply, acks, deadline });
     }
@@ -245,6 +245,17 @@ impl<R> Leader<R> {
         let written = self.awaiting_log.take_due(now);
         let due = written.into_iter().chain(self.awaiting_commit.take_due(now)).chain(writing);
         effects.extend(due.map(|reply| Effect::Answer { reply, outcome: Err(error()) }));
+        self.next_deadline = self.first_deadline();
+    }
+
+    fn first_deadline(&self) -> Option<Duration> {
+        let writing = self.writing.iter().filter(|writing| writing.reply.is_some());
+        let first = [
+            writing.map(|writing| writing.deadline).min(),
+            self.awaiting_log.next_deadline(),
+            self.awaiting_commit.next_deadline(),
+        ];
+        first.into_iter().flatten().min()
     }
 
     /// The end of this broker's own log that counts.

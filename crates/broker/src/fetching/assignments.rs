@@ -9,7 +9,7 @@ use super::Asked;
 #[derive(Debug, Default)]
 pub(crate) struct Assignments {
     positions: BTreeMap<TopicPartition, Position>,
-    /// May name what has gone or was parked since; see [`Position::state`].
+    /// Who is ready, in the order of the turns; each names an assignment that is held.
     turns: VecDeque<(TopicPartition, Generation)>,
     last: Generation,
 }

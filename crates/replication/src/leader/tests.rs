@@ -317,6 +317,8 @@ proptest! {
                 let due = leader.next_deadline();
                 let ticked = matches!(step, Step::Wait { .. });
                 prop_assert!(!ticked || due.is_none_or(|due| model.now < due));
+                let first = leader.first_deadline();
+                prop_assert!(first.is_none_or(|first| due.is_some_and(|due| due <= first)));
             }
         }
         model.observe(leader.step(Input::Fenced, model.now))?;
