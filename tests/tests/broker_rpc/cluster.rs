@@ -54,19 +54,16 @@ impl Cluster {
     /// A coordinator, and no broker yet.
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = coordinator::Config {
-            listen: any_port(),
-            data_dir: dir.path().join("coordinator"),
-            tick_ms: 10,
-            session_timeout_ms: 3_000,
-            lease_ms: 2_000,
-            ..coordinator::Config::default()
-        };
-        let app = config.build().unwrap();
-        let coordinator = app.address();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(app.run(stop.clone()));
-        Self { dir, coordinator, coordinator_life: Life { stop, task } }
+        let (coordinator, coordinator_life) = start_coordinator(dir.path(), any_port());
+        Self { dir, coordinator, coordinator_life }
+    }
+
+    /// Stops the coordinator and starts it again where it was.
+    pub(crate) async fn restart_coordinator(self) -> Self {
+        let Self { dir, coordinator, coordinator_life } = self;
+        coordinator_life.end().await;
+        let (coordinator, coordinator_life) = start_coordinator(dir.path(), coordinator);
+        Self { dir, coordinator, coordinator_life }
     }
 
     pub(crate) fn broker_config(&self, id: u32) -> broker::Config {
@@ -87,6 +84,22 @@ impl Cluster {
     pub(crate) async fn stop(self) {
         self.coordinator_life.end().await;
     }
+}
+
+fn start_coordinator(dir: &Path, listen: SocketAddr) -> (SocketAddr, Life<coordinator::RunError>) {
+    let config = coordinator::Config {
+        listen,
+        data_dir: dir.join("coordinator"),
+        tick_ms: 10,
+        session_timeout_ms: 3_000,
+        lease_ms: 2_000,
+        ..coordinator::Config::default()
+    };
+    let app = config.build().unwrap();
+    let address = app.address();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(app.run(stop.clone()));
+    (address, Life { stop, task })
 }
 
 impl<E: std::fmt::Debug> Life<E> {

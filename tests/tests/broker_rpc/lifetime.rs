@@ -146,3 +146,23 @@ async fn a_log_that_lost_what_was_promised_is_not_led_and_every_request_says_so(
     }
     assert_eq!(broker.produce("other", Acks::All, &["a"]).await.error, None);
 }
+
+#[tokio::test]
+async fn a_coordinator_that_comes_back_finds_its_broker_again() {
+    let cluster = Cluster::start();
+    let mut broker = cluster.broker(1).await;
+    broker.produce("t", Acks::All, &["a"]).await;
+    let cluster = cluster.restart_coordinator().await;
+
+    // A change shows that metadata flows again, both ways.
+    let produced = async {
+        while broker.produce("new", Acks::All, &["b"]).await.error.is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, produced).await.unwrap();
+    let fetched = broker.fetch("t", 0, Duration::ZERO).await;
+    assert_eq!(records(&fetched.batches), [(0, "a".to_owned())]);
+    broker.stop().await;
+    cluster.stop().await;
+}
