@@ -1,21 +1,19 @@
 //! `dohle sink`: topics into a lake, exactly once.
 
 mod report;
-mod schemas;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lake::partitioner::{EpochUnit, Partitioner, TimeSource, UndatedPolicy};
 use lake::plan::{GapPolicy, Limits};
-use sink::platform::TopicSource;
+use sink::platform::{RegistrySchemas, TopicSource};
 use sink::progress::{Bars, Progress, Silent};
 use sink::store::LocalStore;
 use sink::{Depth, FileSettings, RunError, Settings, Sink, TombstonePolicy};
 use types::TopicName;
 
 pub(super) use self::report::{FileRow, files};
-pub(super) use self::schemas::RegistrySchemas;
 
 use self::report::{Commits, DryRunReport, RunReport, Verdict};
 use crate::args::sink::{

@@ -13,7 +13,7 @@ use client::{
 use daemon::clock::Clock;
 use futures::future::try_join_all;
 use lake::partitioner::{Partitioner, TimeSource, UndatedPolicy};
-use sink::platform::TopicSource;
+use sink::platform::{RegistrySchemas, TopicSource};
 use sink::progress::Silent;
 use sink::store::LocalStore;
 use sink::{Depth, Sink};
@@ -26,7 +26,6 @@ use super::home::Home;
 use super::services::Services;
 use super::{sample, tell};
 use crate::avro::Shape;
-use crate::command::sink::RegistrySchemas;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::session::Session;

@@ -34,6 +34,9 @@ impl LineFailure {
     pub(super) fn of(number: u64, error: ClientError) -> Self {
         if matches!(error.reason(), Reason::InvalidRecord | Reason::MessageTooLarge) {
             Self::Line { number, problem: error.to_string() }
+        } else if let ClientError::OutcomeUnknown { topic_partition: of, .. } = &error {
+            let next = format!("consume {} -p {} -o -5 -e", of.topic, of.partition);
+            Self::Cluster(Failure::from(error).next(next))
         } else {
             Self::Cluster(Failure::from(error))
         }
