@@ -9,10 +9,12 @@ use commit_log::{Directory, DirectoryConfig, LogConfig, LogKey};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use record::{Batch, BatchBuilder, Compression};
-use replication::{Acks, Durability, Membership};
+use replication::{Acks, Membership};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
-use types::{BrokerId, DirectoryId, LeaderEpoch, PartitionId, TopicId, TopicName, TopicPartition};
+use types::{
+    BrokerId, DirectoryId, Durability, LeaderEpoch, PartitionId, TopicId, TopicName, TopicPartition,
+};
 
 use crate::directory::{DirectoryQueue, Writer};
 use crate::lease::{Lease, LeaseView};

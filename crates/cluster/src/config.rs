@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use thiserror::Error;
-use types::{Coded, Reason};
+use types::{Coded, Durability, Reason};
 
 mod definition;
 
@@ -83,15 +83,6 @@ impl Coded for ConfigError {
 fn known_names() -> String {
     let names: Vec<_> = DEFINITIONS.iter().map(|definition| definition.name).collect();
     names.join(", ")
-}
-
-/// When an append counts as stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Once it is on the disk.
-    Fsync,
-    /// Once the operating system has it.
-    PageCache,
 }
 
 /// What was set for one topic. Everything else is at its default.

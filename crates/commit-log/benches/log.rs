@@ -6,11 +6,11 @@
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
-use commit_log::{Append, AppendAt, Directory, DirectoryConfig, Durability, LogConfig, LogKey};
+use commit_log::{Append, AppendAt, Directory, DirectoryConfig, LogConfig, LogKey};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use disk::RealDisk;
 use record::{Batch, BatchBuilder, Compression};
-use types::{DirectoryId, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
+use types::{DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
 
 const NOW: Timestamp = Timestamp::from_millis(0);
 

@@ -1,14 +1,6 @@
 use std::num::NonZeroUsize;
 
-/// When an append may be answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Once it would survive a loss of power.
-    #[default]
-    Fsync,
-    /// Once the operating system has it: it survives the process, not the machine.
-    PageCache,
-}
+use types::Durability;
 
 /// How one log is laid out and answered.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -60,7 +60,7 @@ pub enum AppendAt {
     Exactly(Offset),
 }
 
-/// Where an append went. With [`Durability::Fsync`](crate::Durability::Fsync) it is durable.
+/// Where an append went. With [`Durability::Fsync`](types::Durability::Fsync) it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// Offset of its first record.

@@ -13,7 +13,7 @@
 //!
 //! What holds at any crash:
 //!
-//! - An append that was answered with [`Durability::Fsync`] is there, in order and once. Its offsets
+//! - An append that was answered with [`Durability::Fsync`](types::Durability::Fsync) is there, in order and once. Its offsets
 //!   are never given to other records.
 //! - A file holds one epoch, so the listing is the list of epochs, and each batch on disk can be
 //!   checked in full: format and checksum, epoch by the file's name, offset by the batch before.
@@ -38,7 +38,7 @@ mod scan;
 mod segment;
 mod view;
 
-pub use config::{DirectoryConfig, Durability, LogConfig};
+pub use config::{DirectoryConfig, LogConfig};
 pub use directory::{Append, AppendAt, Appended, Directory};
 pub use error::{Action, AppendError, DirectoryError, Fenced, LogError, ReadError, StorageFault};
 pub use flaw::{Flaw, FlawKind};

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use disk::Disk;
-use types::{LeaderEpoch, LogId, Offset, Timestamp};
+use types::{Durability, LeaderEpoch, LogId, Offset, Timestamp};
 
-use crate::config::{Durability, LogConfig};
+use crate::config::LogConfig;
 use crate::error::{Action, StorageFault};
 use crate::meta::{Meta, MetaFile, Stage};
 use crate::name::LogKey;

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use types::{BrokerId, LeaderEpoch, Offset};
+use types::{BrokerId, Durability, LeaderEpoch, Offset};
 
 use crate::ProduceError;
-use crate::membership::{Durability, Membership};
+use crate::membership::Membership;
 use crate::pending::{Acks, Waiting, Writing, Written};
 
 /// How far one replica's log reaches. `durable_end <= end`; both are exclusive.

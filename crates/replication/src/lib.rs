@@ -10,8 +10,8 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use replication::{Acks, Appended, Durability, Effect, Input, Leader, LogEnds, Membership, Produce};
-//! use types::{BrokerId, LeaderEpoch, Offset};
+//! use replication::{Acks, Appended, Effect, Input, Leader, LogEnds, Membership, Produce};
+//! use types::{BrokerId, Durability, LeaderEpoch, Offset};
 //!
 //! let broker = BrokerId::new(1);
 //! let membership = Membership::new([broker], 1, Durability::Fsync);
@@ -35,5 +35,5 @@ mod pending;
 
 pub use error::ProduceError;
 pub use leader::{Acknowledged, Appended, Effect, Input, Leader, LogEnds, Produce};
-pub use membership::{Durability, Membership};
+pub use membership::Membership;
 pub use pending::Acks;

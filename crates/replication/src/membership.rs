@@ -1,15 +1,6 @@
 use std::collections::BTreeSet;
 
-use types::BrokerId;
-
-/// Which end of a replica's log counts as held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// What is synced to disk: an acknowledged record survives the power.
-    Fsync,
-    /// What is written: an acknowledged record survives the process.
-    PageCache,
-}
+use types::{BrokerId, Durability};
 
 /// What the cluster's metadata says about a partition within one leader epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]

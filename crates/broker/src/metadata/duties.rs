@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use cluster::config::{self, TopicConfigs};
+use cluster::config::TopicConfigs;
 use cluster::{MetadataImage, Partition, Topic};
-use commit_log::{Durability, LogConfig, LogKey};
+use commit_log::{LogConfig, LogKey};
 use replication::Membership;
 use types::{BrokerId, LeaderEpoch, TopicPartition};
 
@@ -54,10 +54,7 @@ fn lead(topic: &Topic, partition: &Partition, own_id: BrokerId) -> Option<Lead> 
     if partition.leader != Some(own_id) {
         return None;
     }
-    let durability = match topic.configs.durability() {
-        config::Durability::Fsync => replication::Durability::Fsync,
-        config::Durability::PageCache => replication::Durability::PageCache,
-    };
+    let durability = topic.configs.durability();
     // More replicas than there are can never be in sync: the topic would take nothing at all.
     let min_in_sync = topic.configs.min_insync_replicas().min(partition.replicas.len());
     Some(Lead {
@@ -77,10 +74,7 @@ fn log_config(configs: &TopicConfigs) -> LogConfig {
     LogConfig {
         segment_bytes: configs.segment_bytes(),
         segment_ms: configs.segment_ms(),
-        durability: match configs.durability() {
-            config::Durability::Fsync => Durability::Fsync,
-            config::Durability::PageCache => Durability::PageCache,
-        },
+        durability: configs.durability(),
         ..LogConfig::default()
     }
 }
@@ -89,7 +83,7 @@ fn log_config(configs: &TopicConfigs) -> LogConfig {
 mod tests {
     use std::sync::Arc;
 
-    use types::{PartitionEpoch, PartitionId, Revision, TopicId, TopicName};
+    use types::{Durability, PartitionEpoch, PartitionId, Revision, TopicId, TopicName};
 
     use super::*;
 
@@ -153,7 +147,7 @@ mod tests {
         let lead = duty.lead.unwrap();
         let retention = Retention { millis: None, bytes: Some(5000) };
         assert_eq!(lead.limits, TopicLimits { max_message_bytes: 1000, retention });
-        let membership = Membership::new([OWN], 1, replication::Durability::PageCache);
+        let membership = Membership::new([OWN], 1, Durability::PageCache);
         assert_eq!(lead.membership, membership);
     }
 
@@ -161,7 +155,7 @@ mod tests {
     fn min_insync_replicas_never_asks_for_more_replicas_than_there_are() {
         let configs = [("min.insync.replicas", "2")];
         let duty = duty(&image(vec![partition(&[OWN], Some(OWN))], &configs), 0).unwrap();
-        let alone = Membership::new([OWN], 1, replication::Durability::Fsync);
+        let alone = Membership::new([OWN], 1, Durability::Fsync);
         assert_eq!(duty.lead.unwrap().membership, alone);
     }
 }

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use commit_log::{AppendError, DirectoryError, Durability, LogError};
+use commit_log::{AppendError, DirectoryError, LogError};
 use disk::{Operation, PlannedFault};
+use types::Durability;
 
 use crate::harness::{Lab, append, key, offset, one_segment, small_segments};
 

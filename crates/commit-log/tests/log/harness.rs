@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use commit_log::{
-    Append, AppendAt, AppendError, Appended, Directory, DirectoryConfig, DirectoryError,
-    Durability, LogConfig, LogKey, LogReader, Recovered,
+    Append, AppendAt, AppendError, Appended, Directory, DirectoryConfig, DirectoryError, LogConfig,
+    LogKey, LogReader, Recovered,
 };
 use disk::{Disk, FaultyDisk};
 use record::{Batch, BatchBuilder, Batches, Compression};
-use types::{DirectoryId, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
+use types::{DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
 
 /// One record as a reader finds it: its offset, the epoch of its batch, and what it says.
 pub(crate) type Found = (u64, u32, u64);

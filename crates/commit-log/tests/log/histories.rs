@@ -1,8 +1,8 @@
 //! Random histories of two logs, held against lists in memory.
 
-use commit_log::{Append, AppendAt, Durability, LogConfig, LogError};
+use commit_log::{Append, AppendAt, LogConfig, LogError};
 use proptest::prelude::*;
-use types::{LeaderEpoch, Timestamp};
+use types::{Durability, LeaderEpoch, Timestamp};
 
 use crate::harness::{Found, Lab, batch, key, millis, offset, read_all, records};
 

@@ -1,7 +1,7 @@
 //! What readers get.
 
-use commit_log::{Durability, ReadError};
-use types::{Offset, Timestamp};
+use commit_log::ReadError;
+use types::{Durability, Offset, Timestamp};
 
 use crate::harness::{
     Lab, batch, folder, key, millis, offset, one_segment, records, small_segments,

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use commit_log::{Directory, DirectoryConfig, DirectoryError, Durability, LogConfig, ReadError};
+use commit_log::{Directory, DirectoryConfig, DirectoryError, LogConfig, ReadError};
 use disk::RealDisk;
-use types::{DirectoryId, LogId, Offset};
+use types::{DirectoryId, Durability, LogId, Offset};
 
 use crate::harness::{append, key, millis, offset, read_all, records, small_segments};
 

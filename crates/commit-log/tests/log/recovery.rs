@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use commit_log::{
-    AppendError, DamageKind, DirectoryError, Durability, Flaw, FlawKind, LogConfig, LogError,
-    Recovered,
+    AppendError, DamageKind, DirectoryError, Flaw, FlawKind, LogConfig, LogError, Recovered,
 };
 use disk::{Disk, DiskFile, Operation, PlannedFault};
 use record::RecordError;
-use types::{LeaderEpoch, Offset};
+use types::{Durability, LeaderEpoch, Offset};
 
 use crate::harness::{DATA, Lab, batch, folder, key, offset, one_segment, small_segments};
 

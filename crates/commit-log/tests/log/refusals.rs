@@ -1,7 +1,7 @@
 //! What a log does not take, and says so.
 
-use commit_log::{Append, AppendAt, AppendError, Durability, LogError};
-use types::{Coded, LeaderEpoch, Offset, Reason};
+use commit_log::{Append, AppendAt, AppendError, LogError};
+use types::{Coded, Durability, LeaderEpoch, Offset, Reason};
 
 use crate::harness::{Lab, append, key, offset, one_segment, small_segments};
 

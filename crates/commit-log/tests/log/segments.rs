@@ -1,8 +1,8 @@
 //! When a segment ends, and what the listing of segments tells.
 
-use commit_log::{Append, AppendAt, Durability, EpochStart, LogConfig};
+use commit_log::{Append, AppendAt, EpochStart, LogConfig};
 use disk::Disk;
-use types::LeaderEpoch;
+use types::{Durability, LeaderEpoch};
 
 use crate::harness::{
     Lab, append, batch, folder, key, millis, offset, one_segment, small_segments,

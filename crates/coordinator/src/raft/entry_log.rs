@@ -4,13 +4,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use commit_log::{
-    Append, AppendAt, Directory, DirectoryConfig, Durability, LogConfig, LogKey, LogReader,
-    Recovered,
+    Append, AppendAt, Directory, DirectoryConfig, LogConfig, LogKey, LogReader, Recovered,
 };
 use disk::Disk;
 use raft::prelude::Entry;
 use record::Batches;
-use types::{DirectoryId, LogId, Offset, PartitionId, Timestamp, TopicId};
+use types::{DirectoryId, Durability, LogId, Offset, PartitionId, Timestamp, TopicId};
 
 use super::codec::{entry_from_batch, entry_to_batch, term_to_epoch};
 use super::error::RaftError;
