@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use types::{PartitionId, Timestamp, TopicName, TopicPartition};
+use types::{Coded, PartitionId, Reason, Timestamp, TopicName, TopicPartition};
 
 use self::accumulator::{Accumulator, Gathering, NewBatch, NewRecord, Wake};
 use self::config::MAX_RECORD_BYTES;
@@ -31,6 +31,10 @@ use self::sender::Sender;
 use crate::ClientError;
 use crate::backoff::{random, wait};
 use crate::metadata::{Metadata, Missing};
+
+/// How often a topic is asked for that does not exist: one made a moment ago is known to every
+/// broker within moments.
+const MISSING_TRIES: u32 = 5;
 
 /// One record to be produced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,8 +162,8 @@ impl Producer {
     ///
     /// [`ClientError::BufferFull`] and [`ClientError::Timeout`] after `max_block`,
     /// [`ClientError::UnknownPartition`], [`ClientError::RecordTooLarge`],
-    /// [`ClientError::Closed`], or what the brokers say about the topic. Then the record was not
-    /// handed over.
+    /// [`ClientError::Closed`], or what the brokers say about the topic; that it does not exist, at
+    /// once. Then the record was not handed over.
     pub async fn send(&self, record: ProducerRecord) -> Result<Delivery, ClientError> {
         let topic = self.topic(&record).await?;
         let new = NewRecord {
@@ -241,7 +245,10 @@ impl Producer {
             failures += 1;
             let pause = wait(failures, random());
             let asked_again = matches!(error, ClientError::UnknownPartition { .. }) && 1 < failures;
-            if asked_again || !error.is_transient() || deadline < Instant::now() + pause {
+            // One that the brokers neither find nor make will not come by itself.
+            let is_missing = error.reason() == Reason::UnknownTopicOrPartition;
+            let asked_enough = asked_again || (is_missing && MISSING_TRIES <= failures);
+            if asked_enough || !error.is_transient() || deadline < Instant::now() + pause {
                 return Err(error);
             }
             if matches!(error, ClientError::UnknownPartition { .. }) {
