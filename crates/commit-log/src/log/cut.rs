@@ -217,7 +217,10 @@ fn judge(fault: StorageFault) -> Failure<LogError> {
     }
 }
 
-fn remove_if_there<D: Disk>(disk: &D, path: &std::path::Path) -> Result<(), StorageFault> {
+pub(super) fn remove_if_there<D: Disk>(
+    disk: &D,
+    path: &std::path::Path,
+) -> Result<(), StorageFault> {
     match disk.remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

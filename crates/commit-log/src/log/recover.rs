@@ -8,6 +8,7 @@ use std::sync::Arc;
 use disk::{Disk, DiskFile, EntryKind};
 use types::{LeaderEpoch, Offset, Timestamp};
 
+use super::cut::remove_if_there;
 use super::{Log, SegmentStage, Tracked};
 use crate::config::LogConfig;
 use crate::error::{Action, StorageFault};
@@ -139,6 +140,9 @@ pub(crate) fn recover<D: Disk>(
     remove(disk, folder, stale)?;
     for tracked in segments.iter_mut().filter(|tracked| tracked.unsynced) {
         let segment = &tracked.piece.segment;
+        // A crash while the log was cut can leave an index of what is no longer there. It would be
+        // believed once the segment has grown to its old length again.
+        remove_if_there(disk, &segment.index_path())?;
         let failed = Action::Cut.failed(segment.path());
         segment.file().set_len(tracked.piece.len).map_err(failed)?;
         // What an earlier life wrote may be in the cache only, and is about to be relied upon.
@@ -195,12 +199,7 @@ fn remove<D: Disk>(
     names: impl IntoIterator<Item = SegmentName>,
 ) -> Result<(), StorageFault> {
     for name in names {
-        let index = folder.join(name.index_file());
-        match disk.remove_file(&index) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Action::Remove.failed(&index)(error)),
-        }
+        remove_if_there(disk, &folder.join(name.index_file()))?;
         let path = folder.join(name.log_file());
         disk.remove_file(&path).map_err(Action::Remove.failed(&path))?;
     }

@@ -246,3 +246,29 @@ fn a_directory_keeps_its_id_and_is_not_given_another_over_its_logs() {
     lab.disk.remove_file(&std::path::Path::new(DATA).join("directory.meta")).unwrap();
     assert!(matches!(lab.open(), Err(DirectoryError::Unidentified { .. })));
 }
+
+#[test]
+fn an_index_that_outlived_a_cut_says_nothing_of_what_was_appended_since() {
+    // Takes as many bytes as two batches of one word each, so that the file is as long as it was
+    // when its index was stored.
+    let six: &[u64] = &[10, 11, 12, 13, 14, 100];
+    assert_eq!(batch(six).bytes().len() as u64, 2 * batch_len());
+    for seed in 0..40 {
+        for operations in 0..12 {
+            let mut lab = Lab::new(seed, one_segment(Durability::Fsync));
+            lab.append(1, &[&[0], &[1], &[2], &[3]]).unwrap();
+            lab.append(2, &[&[4]]).unwrap();
+            lab.upkeep();
+            lab.disk.cut_power_after(operations);
+            let cut = lab.directory().truncate(key(0), offset(2));
+            lab.lose_power();
+            if cut.is_ok() || lab.reader().end() != offset(2) {
+                continue;
+            }
+            let appended = lab.append(1, &[six]).unwrap();
+            lab.kill();
+            assert_eq!(lab.reader().end(), appended.end, "seed {seed}, cut after {operations}");
+            assert_eq!(lab.words(), [0, 1, 10, 11, 12, 13, 14, 100]);
+        }
+    }
+}
