@@ -40,7 +40,8 @@ pub(crate) enum Stage {
     Resetting,
 }
 
-/// The file: two slots, written in turn, the valid one with the higher sequence counts.
+/// The file: two slots, written in turn, the valid one with the higher sequence counts. Both are
+/// there from the beginning: on a full disk, too, the numbers must change before anything can go.
 #[derive(Debug)]
 pub(crate) struct MetaFile<D: Disk> {
     file: D::File,
@@ -54,7 +55,9 @@ impl<D: Disk> MetaFile<D> {
         let path = folder.join(META_FILE);
         let file = disk.create_new(&path).map_err(Action::Create.failed(&path))?;
         let mut created = Self { file, current: meta, sequence: 0 };
-        created.write(folder, meta)?;
+        for _ in 0..SLOTS {
+            created.write(folder, meta)?;
+        }
         Ok(created)
     }
 
@@ -67,7 +70,7 @@ impl<D: Disk> MetaFile<D> {
             let mut bytes = [0; SLOT_LEN];
             match file.read_exact_at(&mut bytes, slot * SLOT_STRIDE) {
                 Ok(()) => {}
-                // The second slot is not there until it is first used.
+                // Its making was broken off.
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => continue,
                 Err(error) => return Err(Action::Read.failed(&path)(error)),
             }
