@@ -17,6 +17,10 @@ use placement::place;
 /// The most partitions that one topic may have.
 pub const MAX_PARTITIONS: u32 = 10_000;
 
+/// The most replicas that a partition may have. Brokers do not copy partitions to one another yet:
+/// a second replica would be in sync and empty, and be elected.
+pub const MAX_REPLICATION_FACTOR: u32 = 1;
+
 /// A topic that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTopic {
@@ -44,6 +48,7 @@ pub fn create_topic(
         return Err(ClusterError::TopicExists { name: wanted.name });
     }
     check_count(wanted.partitions)?;
+    check_replication_factor(wanted.replication_factor)?;
     check_configs(&wanted.configs, &[])?;
     let assignments = place(image, wanted.partitions, wanted.replication_factor)?;
     let configs = TopicConfigs::from_entries(wanted.configs);
@@ -129,6 +134,13 @@ fn check_count(partitions: u32) -> Result<(), ClusterError> {
         return Ok(());
     }
     Err(ClusterError::PartitionCount { given: partitions, max: MAX_PARTITIONS })
+}
+
+fn check_replication_factor(given: u32) -> Result<(), ClusterError> {
+    if given <= MAX_REPLICATION_FACTOR {
+        return Ok(());
+    }
+    Err(ClusterError::NotReplicated { given, max: MAX_REPLICATION_FACTOR })
 }
 
 fn check_configs(set: &[(String, String)], unset: &[String]) -> Result<(), ConfigError> {

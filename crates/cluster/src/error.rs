@@ -112,6 +112,17 @@ pub enum ClusterError {
         /// How many brokers may be given replicas.
         alive: u32,
     },
+    /// More replicas than this version keeps.
+    #[error(
+        "replication factor {given} is not possible: brokers of this version do not copy \
+         partitions to one another; ask for at most {max}"
+    )]
+    NotReplicated {
+        /// What was asked for.
+        given: u32,
+        /// What is possible.
+        max: u32,
+    },
     /// A partition was placed on no broker, twice on one, or on one that is not registered.
     #[error("partition {partition} of the change has replicas that cannot be")]
     Assignment {
@@ -145,9 +156,9 @@ impl Coded for ClusterError {
             Self::PartitionCount { .. }
             | Self::FewerPartitions { .. }
             | Self::PartitionsChanged { .. } => Reason::InvalidPartitions,
-            Self::ReplicationFactor { .. } | Self::Assignment { .. } => {
-                Reason::InvalidReplicationFactor
-            }
+            Self::ReplicationFactor { .. }
+            | Self::NotReplicated { .. }
+            | Self::Assignment { .. } => Reason::InvalidReplicationFactor,
             Self::Config(error) => error.reason(),
             Self::EpochsUsedUp { .. } => Reason::UnknownServerError,
         }

@@ -255,6 +255,18 @@ fn what_is_not_possible_is_refused_before_it_is_proposed() {
     assert_eq!(refused(1, 1, "segment.msec"), Reason::InvalidConfig);
 }
 
+#[test]
+fn a_second_replica_is_refused_while_nothing_would_ever_be_in_it() {
+    let mut cluster = Cluster::default();
+    cluster.start([1, 2]);
+    let configs = vec![];
+    let wanted = NewTopic { name: name("t"), partitions: 1, replication_factor: 2, configs };
+    let id = TopicId::from_bytes([1; 16]);
+    let refused = decision::create_topic(cluster.state.image(), wanted, id).unwrap_err();
+    assert_eq!(refused, ClusterError::NotReplicated { given: 2, max: 1 });
+    assert_eq!(refused.reason(), Reason::InvalidReplicationFactor);
+}
+
 fn a_command() -> impl Strategy<Value = Command> {
     let broker = || 1_u32..5;
     let topic = || 1_u8..5;
