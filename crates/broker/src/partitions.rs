@@ -25,9 +25,26 @@ pub(crate) struct View {
     pub(crate) unusable: BTreeMap<TopicPartition, String>,
 }
 
+impl View {
+    /// The metadata, if there is any: before, nothing can be said not to exist.
+    fn known(&self) -> Result<&MetadataImage, RoutingError> {
+        if self.image.revision() == Revision::ZERO {
+            Err(RoutingError::NoMetadata)
+        } else {
+            Ok(&self.image)
+        }
+    }
+}
+
 /// Where a request for a partition has to go.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum RoutingError {
+    /// This broker has not seen any metadata since it started.
+    #[error(
+        "this broker knows no topics yet: it has just started, or no coordinator answers it; retry \
+         in a moment"
+    )]
+    NoMetadata,
     /// No such topic.
     #[error("topic {topic} does not exist; create it, or check the name with `dohle topic list`")]
     UnknownTopic {
@@ -91,7 +108,7 @@ impl Coded for RoutingError {
             Self::UnknownTopic { .. } | Self::UnknownPartition { .. } => {
                 Reason::UnknownTopicOrPartition
             }
-            Self::NoLeader { .. } => Reason::LeaderNotAvailable,
+            Self::NoMetadata | Self::NoLeader { .. } => Reason::LeaderNotAvailable,
             Self::Unusable { .. } => Reason::StorageError,
             Self::OtherLeader { .. } | Self::NotLeading { .. } => Reason::NotLeaderOrFollower,
         }
@@ -138,17 +155,25 @@ impl Partitions {
         Arc::clone(&self.view.borrow())
     }
 
+    /// Every topic.
+    ///
+    /// # Errors
+    ///
+    /// [`RoutingError::NoMetadata`].
+    pub(crate) fn topics(&self) -> Result<Vec<Arc<Topic>>, RoutingError> {
+        let view = self.view.borrow();
+        Ok(view.known()?.topics().cloned().collect())
+    }
+
     /// A topic.
     ///
     /// # Errors
     ///
-    /// [`RoutingError::UnknownTopic`].
+    /// [`RoutingError::NoMetadata`] or [`RoutingError::UnknownTopic`].
     pub(crate) fn topic(&self, name: &TopicName) -> Result<Arc<Topic>, RoutingError> {
         let view = self.view.borrow();
-        view.image
-            .topic(name)
-            .cloned()
-            .ok_or_else(|| RoutingError::UnknownTopic { topic: name.clone() })
+        let topic = view.known()?.topic(name).cloned();
+        topic.ok_or_else(|| RoutingError::UnknownTopic { topic: name.clone() })
     }
 
     /// The partition, if this broker may lead it at this moment.
@@ -161,7 +186,10 @@ impl Partitions {
         match view.led.get(asked) {
             Some(partition) if self.lease.holds() => Ok(Arc::clone(partition)),
             Some(_) => Err(RoutingError::NotLeading { asked: asked.clone() }),
-            None => Err(elsewhere(&view, self.own_id, asked)),
+            None => {
+                view.known()?;
+                Err(elsewhere(&view, self.own_id, asked))
+            }
         }
     }
 

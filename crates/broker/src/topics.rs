@@ -103,8 +103,9 @@ impl Topics {
     ///
     /// It does not exist and could not be made.
     pub(crate) async fn find_or_create(&self, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
-        if let Ok(topic) = self.partitions.topic(name) {
-            return Ok(topic);
+        match self.partitions.topic(name) {
+            Err(RoutingError::UnknownTopic { .. }) => {}
+            found => return Ok(found?),
         }
         match self.defaults.auto_create {
             AutoCreate::Disabled => return Err(TopicError::NotCreated { topic: name.clone() }),

@@ -180,11 +180,11 @@ mod over_a_log {
         let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG)).await });
         // Lets the fetch run until it waits.
         tokio::task::yield_now().await;
-        // The view is what says where the partition went; here: nowhere.
+        // The view is what says where the partition went; here: it does not know.
         led.background.3.send_replace(Arc::default());
         task.abort();
         let failed = only(waiting.await.unwrap()).unwrap_err();
-        assert_eq!(failed.reason(), Reason::UnknownTopicOrPartition);
+        assert_eq!(failed.reason(), Reason::LeaderNotAvailable);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@ use std::pin::Pin;
 use futures::Stream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
+use wire::OrStatus;
 use wire::v1::broker::broker_service_server::BrokerService;
 use wire::v1::broker::{
     DescribeClusterRequest, DescribeClusterResponse, DescribeTopicsRequest, DescribeTopicsResponse,
@@ -93,6 +94,6 @@ impl BrokerService for Data {
         request: Request<DescribeTopicsRequest>,
     ) -> Result<Response<DescribeTopicsResponse>, Status> {
         let described = self.cluster.describe_topics(&self.topics, request.into_inner()).await;
-        Ok(Response::new(described))
+        Ok(Response::new(described.or_status()?))
     }
 }

@@ -9,7 +9,7 @@ use wire::v1::broker::{
 use wire::v1::types::Broker;
 
 use crate::coordinator::Coordinators;
-use crate::partitions::{Partitions, View};
+use crate::partitions::{Partitions, RoutingError, View};
 use crate::topics::Topics;
 
 /// Tells clients what they need to find their way.
@@ -38,9 +38,9 @@ impl Cluster {
         &self,
         topics: &Topics,
         request: DescribeTopicsRequest,
-    ) -> DescribeTopicsResponse {
+    ) -> Result<DescribeTopicsResponse, RoutingError> {
         let described = if request.topics.is_empty() {
-            self.partitions.view().image.topics().map(|topic| described(topic)).collect()
+            self.partitions.topics()?.iter().map(|topic| described(topic)).collect()
         } else {
             let mut described = Vec::with_capacity(request.topics.len());
             for name in request.topics {
@@ -48,7 +48,8 @@ impl Cluster {
             }
             described
         };
-        DescribeTopicsResponse { topics: described, brokers: brokers(&self.partitions.view()) }
+        let brokers = brokers(&self.partitions.view());
+        Ok(DescribeTopicsResponse { topics: described, brokers })
     }
 
     async fn describe_topic(

@@ -95,7 +95,8 @@ pub(super) fn leader_hint(error: &RoutingError) -> Option<BrokerEndpoint> {
         RoutingError::OtherLeader { leader, .. } => {
             Some(endpoint_to_proto(leader.id, &leader.endpoint))
         }
-        RoutingError::UnknownTopic { .. }
+        RoutingError::NoMetadata
+        | RoutingError::UnknownTopic { .. }
         | RoutingError::UnknownPartition { .. }
         | RoutingError::NoLeader { .. }
         | RoutingError::Unusable { .. }
