@@ -33,7 +33,7 @@ impl Cluster {
     }
 
     /// Starts all three in `dir`, where each has a directory and a TOML file of its name. The
-    /// broker is told `broker_settings` besides, as TOML.
+    /// broker is told `broker_settings` besides, as TOML. They serve when this returns.
     ///
     /// # Panics
     ///
@@ -44,7 +44,7 @@ impl Cluster {
         let coordinator_address = coordinator.address("coordinator");
         let broker = start_broker(dir.path(), any, coordinator_address, broker_settings);
         let registry = start_registry(dir.path(), any);
-        Self {
+        let cluster = Self {
             coordinator_address,
             broker_address: broker.address("broker"),
             registry_address: registry.address("registry"),
@@ -53,7 +53,11 @@ impl Cluster {
             broker: Some(broker),
             registry: Some(registry),
             broker_settings: broker_settings.to_owned(),
-        }
+        };
+        // A broker listens before the coordinator has heard of it.
+        let healthy = ["cluster", "health", "--watch", "--exit-when-healthy"];
+        cluster.run(healthy, "").expect_success();
+        cluster
     }
 
     /// Where everything lies.

@@ -1,0 +1,13 @@
+//! Bad input and broken surroundings, on real processes: each is answered by an error that says
+//! what happened, to what, and what to do next, and the servers go on.
+
+#[cfg(test)]
+mod full_disk;
+#[cfg(test)]
+mod registry_down;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod second_process;
+#[cfg(test)]
+mod tool;
