@@ -10,7 +10,6 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use record::RecordError;
 use thiserror::Error;
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
@@ -19,10 +18,12 @@ use crate::causes::with_causes;
 use crate::partition::Partition;
 use crate::partitions::{Partitions, RoutingError};
 
+mod advance;
 mod assignments;
 mod credit;
 mod gathered;
 
+pub(crate) use advance::Advance;
 pub(crate) use assignments::{Assignments, Parked};
 pub(crate) use credit::Credit;
 pub(crate) use gathered::{Gathered, end_of};
@@ -168,7 +169,7 @@ impl Fetching {
             let mut advances = FuturesUnordered::new();
             for index in 0..round.len() {
                 if let Some(advance) = self.read_more(&mut round, index).await {
-                    advances.push(advanced(advance));
+                    advances.push(advance.come());
                 }
             }
             let left = deadline.saturating_sub(self.clock.monotonic());
@@ -185,7 +186,7 @@ impl Fetching {
 
     /// Reads on where the round left a partition, until there is enough or nothing more. Gives word
     /// of the next advance, unless the partition failed.
-    async fn read_more(&self, round: &mut Round, index: usize) -> Option<watch::Receiver<Offset>> {
+    async fn read_more(&self, round: &mut Round, index: usize) -> Option<Advance> {
         loop {
             let (next, max_bytes) = round.next(index)?;
             match self.read(&next, max_bytes).await {
@@ -210,10 +211,11 @@ impl Fetching {
         &self,
         asked: &Asked,
         max_bytes: usize,
-    ) -> Result<(Gathered, watch::Receiver<Offset>), FetchError> {
+    ) -> Result<(Gathered, Advance), FetchError> {
         if self.draining.is_cancelled() {
             return Err(FetchError::ShuttingDown);
         }
+        let view = self.partitions.changes();
         let partition = self.partitions.led(&asked.partition)?;
         check_epoch(&partition, asked)?;
         let mut committed = partition.committed();
@@ -246,7 +248,7 @@ impl Fetching {
         self.partitions.still_leading(&asked.partition)?;
         let epoch = partition.epoch();
         let gathered = Gathered::of(batches, next, high_watermark, log_start, epoch);
-        Ok((gathered, committed))
+        Ok((gathered, Advance::new(committed, view)))
     }
 }
 
@@ -281,17 +283,14 @@ async fn read_log(
     }
 }
 
-/// Resolves when more is committed, or when the leadership ends.
-pub(crate) async fn advanced(mut committed: watch::Receiver<Offset>) {
-    // Closed means that the leadership has ended: reading again finds out where it went.
-    drop(committed.changed().await);
-}
-
 /// One fetch on its way: what it asked for and what it has.
 #[derive(Debug)]
 struct Round {
     query: Query,
     got: Vec<Option<Result<Gathered, FetchError>>>,
+    /// Bytes of all that was got.
+    bytes: usize,
+    failed: bool,
     /// A batch that is there would make the answer too large.
     full: bool,
 }
@@ -299,7 +298,7 @@ struct Round {
 impl Round {
     fn new(query: Query) -> Self {
         let got = query.partitions.iter().map(|_| None).collect();
-        Self { query, got, full: false }
+        Self { query, got, bytes: 0, failed: false, full: false }
     }
 
     fn len(&self) -> usize {
@@ -309,7 +308,7 @@ impl Round {
     /// Where to read on in a partition, and how much at most; `None` once it has failed.
     fn next(&self, index: usize) -> Option<(Asked, usize)> {
         let asked = self.query.partitions.get(index)?;
-        let left = self.query.max_bytes.saturating_sub(self.bytes());
+        let left = self.query.max_bytes.saturating_sub(self.bytes);
         match self.got.get(index)? {
             None => Some((asked.clone(), left.min(asked.max_bytes))),
             Some(Ok(gathered)) => {
@@ -324,13 +323,14 @@ impl Round {
     /// Adds what was read within `max_bytes`. One whole batch may be more than that: as the first
     /// it is taken, so that readers always advance; behind others it is left for the next fetch.
     fn add(&mut self, index: usize, more: Gathered, max_bytes: usize) {
-        let more = if max_bytes < more.len() && 0 < self.bytes() {
+        let more = if max_bytes < more.len() && 0 < self.bytes {
             self.full = true;
             more.without_batches(self.next(index).map_or(Offset::ZERO, |(asked, _)| asked.offset))
         } else {
             more
         };
         if let Some(slot) = self.got.get_mut(index) {
+            self.bytes += more.len();
             *slot = Some(Ok(match slot.take() {
                 Some(Ok(gathered)) => gathered.and(more),
                 Some(Err(_)) | None => more,
@@ -341,21 +341,19 @@ impl Round {
     /// A partition failed. What it gave before is dropped: the reader must deal with the error.
     fn fail(&mut self, index: usize, error: FetchError) {
         if let Some(slot) = self.got.get_mut(index) {
-            *slot = Some(Err(error));
+            if let Some(Ok(dropped)) = slot.replace(Err(error)) {
+                self.bytes -= dropped.len();
+            }
+            self.failed = true;
         }
-    }
-
-    fn bytes(&self) -> usize {
-        self.got.iter().flatten().flatten().map(Gathered::len).sum()
     }
 
     /// Whether it should be answered without waiting: enough was read, nothing more would fit,
     /// or something failed, which the reader should hear at once.
     fn is_enough(&self) -> bool {
-        let failed = self.got.iter().flatten().any(Result::is_err);
-        failed
+        self.failed
             || self.full
-            || self.query.min_bytes.clamp(1, self.query.max_bytes.max(1)) <= self.bytes()
+            || self.query.min_bytes.clamp(1, self.query.max_bytes.max(1)) <= self.bytes
     }
 
     fn finish(self) -> Vec<Fetched> {

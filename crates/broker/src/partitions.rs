@@ -155,6 +155,13 @@ impl Partitions {
         Arc::clone(&self.view.borrow())
     }
 
+    /// Word of the next change of the metadata.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<View>> {
+        let mut view = self.view.clone();
+        view.mark_unchanged();
+        view
+    }
+
     /// Every topic.
     ///
     /// # Errors

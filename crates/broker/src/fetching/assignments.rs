@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
+use tokio::sync::oneshot;
 use types::{Offset, TopicPartition};
 
 use super::Asked;
@@ -9,7 +10,8 @@ use super::Asked;
 #[derive(Debug, Default)]
 pub(crate) struct Assignments {
     positions: BTreeMap<TopicPartition, Position>,
-    /// Who is ready, in the order of the turns; each names an assignment that is held.
+    /// Who is ready, in the order of the turns. The first one names an assignment that is held;
+    /// those behind it may be void.
     turns: VecDeque<(TopicPartition, Generation)>,
     last: Generation,
 }
@@ -22,14 +24,33 @@ type Generation = u64;
 struct Position {
     asked: Asked,
     generation: Generation,
+    /// Dropped with the assignment, which ends the wait.
+    parked: Option<oneshot::Sender<()>>,
 }
 
 /// A partition that waits for records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Parked {
     partition: TopicPartition,
     generation: Generation,
+    /// Closed when the assignment ends.
+    held: oneshot::Receiver<()>,
 }
+
+impl Parked {
+    /// Waits for `advance`, or until the partition is assigned anew or not at all: a reader that
+    /// seeks again and again leaves no waits behind.
+    pub(crate) async fn until(mut self, advance: impl Future<Output = ()>) -> Self {
+        tokio::select! {
+            () = advance => {}
+            _ = &mut self.held => {}
+        }
+        self
+    }
+}
+
+/// Turns that may be void before all of them are looked through.
+const VOID_TURNS: usize = 64;
 
 impl Assignments {
     /// Reads a partition from now on, or seeks if it is read already.
@@ -37,16 +58,28 @@ impl Assignments {
         self.last += 1;
         let generation = self.last;
         self.turns.push_back((asked.partition.clone(), generation));
-        self.positions.insert(asked.partition.clone(), Position { asked, generation });
-        self.turns.retain(|(partition, generation)| {
-            self.positions.get(partition).is_some_and(|held| held.generation == *generation)
-        });
+        let partition = asked.partition.clone();
+        self.positions.insert(partition, Position { asked, generation, parked: None });
+        self.forget_void_turns();
     }
 
     /// Stops reading a partition.
     pub(crate) fn unassign(&mut self, partition: &TopicPartition) {
         self.positions.remove(partition);
-        self.turns.retain(|(waiting, _)| waiting != partition);
+        self.forget_void_turns();
+    }
+
+    /// Lets a turn stand first that counts. The others are looked through once there are many more
+    /// than assignments, so that assigning many partitions does not take the square of their number.
+    fn forget_void_turns(&mut self) {
+        let Self { positions, turns, .. } = self;
+        let counts = |(partition, generation): &(TopicPartition, Generation)| {
+            positions.get(partition).is_some_and(|held| held.generation == *generation)
+        };
+        while turns.pop_front_if(|turn| !counts(turn)).is_some() {}
+        if positions.len().saturating_mul(2).saturating_add(VOID_TURNS) < turns.len() {
+            turns.retain(counts);
+        }
     }
 
     /// How many partitions are read.
@@ -63,6 +96,7 @@ impl Assignments {
     /// [`park`](Self::park), or [`unassign`](Self::unassign) it.
     pub(crate) fn take_turn(&mut self) -> Option<Asked> {
         let (partition, _) = self.turns.pop_front()?;
+        self.forget_void_turns();
         self.positions.get(&partition).map(|position| position.asked.clone())
     }
 
@@ -75,14 +109,16 @@ impl Assignments {
     }
 
     /// The partition has nothing to read; [`wake`](Self::wake) it when it has.
-    pub(crate) fn park(&self, partition: &TopicPartition) -> Option<Parked> {
-        let generation = self.positions.get(partition)?.generation;
-        Some(Parked { partition: partition.clone(), generation })
+    pub(crate) fn park(&mut self, partition: &TopicPartition) -> Option<Parked> {
+        let position = self.positions.get_mut(partition)?;
+        let (parked, held) = oneshot::channel();
+        position.parked = Some(parked);
+        Some(Parked { partition: partition.clone(), generation: position.generation, held })
     }
 
     /// There may be more to read, unless it was assigned anew or not at all since.
     pub(crate) fn wake(&mut self, parked: Parked) {
-        let Parked { partition, generation } = parked;
+        let Parked { partition, generation, held: _ } = parked;
         if self.positions.get(&partition).is_some_and(|held| held.generation == generation) {
             self.turns.push_back((partition, generation));
         }
@@ -91,6 +127,9 @@ impl Assignments {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
+    use futures::FutureExt;
     use types::{PartitionId, TopicName};
 
     use super::*;
@@ -163,5 +202,43 @@ mod tests {
         assert_eq!(assignments.take_turn(), Some(at(1, 0)));
         assert_eq!(assignments.take_turn(), None);
         assert_eq!(assignments.len(), 1);
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_assignment_that_it_is_for() {
+        let ways: [fn(&mut Assignments); 2] = [
+            |assignments| assignments.assign(at(0, 9)),
+            |assignments| assignments.unassign(&partition(0)),
+        ];
+        for end in ways {
+            let mut assignments = assigned([at(0, 3)]);
+            assignments.take_turn();
+            let mut wait = Box::pin(assignments.park(&partition(0)).unwrap().until(pending()));
+            assert!((&mut wait).now_or_never().is_none());
+            end(&mut assignments);
+            assert!(wait.now_or_never().is_some(), "or every seek would leave one behind");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_seeks_without_end_takes_no_more_memory_for_it() {
+        let mut assignments = assigned([at(0, 0), at(1, 0)]);
+        for offset in 0..1_000 {
+            assignments.assign(at(1, offset));
+        }
+        assert!(assignments.turns.len() <= 2 * 2 + VOID_TURNS);
+        assert_eq!(assignments.take_turn(), Some(at(0, 0)));
+        assert_eq!(assignments.take_turn(), Some(at(1, 999)));
+        assert!(!assignments.has_turn());
+    }
+
+    #[test]
+    fn many_partitions_are_assigned_in_their_order() {
+        // With a look at every turn for each of them, this took minutes.
+        const MANY: u32 = 50_000;
+        let mut assignments = assigned((0..MANY).map(|number| at(number, 0)));
+        for number in 0..MANY {
+            assert_eq!(assignments.take_turn(), Some(at(number, 0)));
+        }
     }
 }

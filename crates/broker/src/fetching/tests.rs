@@ -121,6 +121,7 @@ fn the_end_of_batches_is_behind_their_last_record() {
 
 /// Fetches over a real log.
 mod over_a_log {
+    use futures::FutureExt;
     use replication::Acks;
     use tokio::task::JoinHandle;
 
@@ -185,6 +186,21 @@ mod over_a_log {
         task.abort();
         let failed = only(waiting.await.unwrap()).unwrap_err();
         assert_eq!(failed.reason(), Reason::LeaderNotAvailable);
+    }
+
+    #[tokio::test]
+    async fn until_the_metadata_says_where_a_leadership_went_nobody_asks_again() {
+        let (led, task) = running().await;
+        let asked = asked(0, 1_000);
+        let asked = Asked { offset: Offset::ZERO, ..asked };
+        task.abort();
+        drop(task.await);
+        let (nothing, advance) = fetching(&led).read(&asked, 1_000).await.unwrap();
+        assert!(nothing.is_empty());
+        let mut advance = Box::pin(advance.come());
+        assert!((&mut advance).now_or_never().is_none(), "reading again would find the same");
+        led.background.3.send_replace(Arc::default());
+        advance.await;
     }
 
     #[tokio::test]

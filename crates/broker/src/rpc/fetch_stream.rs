@@ -11,7 +11,7 @@ use wire::v1::broker::{FetchStreamRequest, FetchStreamResponse};
 use wire::{InvalidMessage, to_status};
 
 use super::fetch::{Limits, asked_of, encode, within};
-use crate::fetching::{Assignments, Credit, FetchError, Fetched, Fetching, Parked, advanced};
+use crate::fetching::{Advance, Assignments, Credit, FetchError, Fetched, Fetching, Parked};
 
 /// The most that is read for a stream at once, in bytes. More partitions get their turn sooner,
 /// and a slow client holds no more memory than this and what waits for the network.
@@ -81,10 +81,7 @@ async fn serve(
                 // The client has gone.
                 let Ok(permit) = permit else { return };
                 if let Some((waiting, advance)) = reader.send(permit).await {
-                    parked.push(async move {
-                        advanced(advance).await;
-                        waiting
-                    });
+                    parked.push(waiting.until(advance.come()));
                 }
             }
             () = draining.cancelled() => break Some(to_status(&FetchError::ShuttingDown)),
@@ -116,10 +113,7 @@ impl Reader {
 
     /// Reads the partition whose turn it is and sends what it gave. If it gave nothing, returns
     /// what to wait for.
-    async fn send(
-        &mut self,
-        permit: Permit<'_, Answered>,
-    ) -> Option<(Parked, tokio::sync::watch::Receiver<types::Offset>)> {
+    async fn send(&mut self, permit: Permit<'_, Answered>) -> Option<(Parked, Advance)> {
         let asked = self.assignments.take_turn()?;
         let allowance = self.credit.allowance(CHUNK)?;
         let partition = asked.partition.clone();
