@@ -130,13 +130,9 @@ impl Process {
         self.child.wait().expect("the process can be waited for")
     }
 
-    /// Whether it has ended by itself.
-    ///
-    /// # Panics
-    ///
-    /// The system does not know.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("the process is ours").is_some()
+    /// Waits for its end, but no longer than `limit`. Whether it has ended.
+    pub fn ends_within(&self, limit: Duration) -> bool {
+        self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
     }
 
     /// Waits until it ends by itself; its exit status and its log.
@@ -145,10 +141,9 @@ impl Process {
     ///
     /// It does not end within a minute.
     pub fn wait(mut self) -> (ExitStatus, String) {
-        let ended = self.ended.recv_timeout(START_TIMEOUT);
+        let has_ended = self.ends_within(START_TIMEOUT);
         self.seen.extend(self.lines.try_iter());
-        let hangs = ended == Err(RecvTimeoutError::Timeout);
-        assert!(!hangs, "{} does not end:\n{}", self.name, self.log());
+        assert!(has_ended, "{} does not end:\n{}", self.name, self.log());
         let status = self.child.wait().expect("the process can be waited for");
         (status, self.log())
     }
