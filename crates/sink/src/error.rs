@@ -4,7 +4,7 @@ use lake::commit::{Imbalance, InvalidRecord};
 use lake::plan::{Fenced, PlanError};
 use lake::{InvalidPath, LakePath, RunId};
 use thiserror::Error;
-use types::{Coded, Offset, Reason, TopicPartition};
+use types::{Coded, Offset, Reason, TopicId, TopicPartition};
 
 use crate::source::{SchemaError, SourceError};
 use crate::store::StoreError;
@@ -56,6 +56,16 @@ pub enum RunError {
         elapsed: Duration,
         /// How long it may take.
         limit: Duration,
+    },
+    /// The topic was deleted and made again under the run: what it read may be of either life.
+    #[error(
+        "the topic was deleted and made anew while the run read it (was {planned}, is {found}); nothing was committed"
+    )]
+    RecreatedMeanwhile {
+        /// The life that was to be landed.
+        planned: TopicId,
+        /// The life the source knows now.
+        found: TopicId,
     },
     /// The run was told to stop before it committed.
     #[error("the run was interrupted before its commit; nothing was landed")]
@@ -133,9 +143,8 @@ impl Coded for RunError {
             Self::Plan(PlanError::Gap { .. } | PlanError::SourceBehind { .. }) => {
                 Reason::OffsetOutOfRange
             }
-            Self::Plan(PlanError::TopicRecreated { .. } | PlanError::PartitionGone { .. }) => {
-                Reason::UnknownTopicOrPartition
-            }
+            Self::Plan(PlanError::TopicRecreated { .. } | PlanError::PartitionGone { .. })
+            | Self::RecreatedMeanwhile { .. } => Reason::UnknownTopicOrPartition,
             Self::Plan(PlanError::LogFull)
             | Self::Imbalance { .. }
             | Self::Contradiction { .. }

@@ -216,11 +216,19 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
         // After an error nothing may go on writing to a directory that is about to be deleted.
         tasks.shutdown().await;
         let mut staged = staged?;
+        self.check_life(log.paths.topic(), plan).await?;
         staged.partitions.sort_by_key(|moved| moved.partition);
         staged.files.sort_by(|a, b| a.path.cmp(&b.path));
         insist(|| self.store.sync_directory(&directory)).await?;
         self.progress.end();
         Ok(staged)
+    }
+
+    /// Whether the topic that was read is still the one that was planned for. Topics are read by
+    /// name, and the offsets of another life mean other records; no id is given out twice.
+    async fn check_life(&self, topic: &TopicName, plan: &Plan) -> Result<(), RunError> {
+        let (planned, found) = (plan.topic_id(), self.source.describe(topic).await?.id);
+        if found == planned { Ok(()) } else { Err(RunError::RecreatedMeanwhile { planned, found }) }
     }
 
     async fn stage_partitions(

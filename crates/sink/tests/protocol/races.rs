@@ -33,6 +33,10 @@ fn at_collection(operation: Operation, path: &LakePath) -> bool {
     operation == Operation::Rename && parent.is_some_and(|it| it.as_str() == "_staging/events")
 }
 
+fn at_staging(operation: Operation, path: &LakePath) -> bool {
+    operation == Operation::MakeDirectories && path.as_str().starts_with("_staging/")
+}
+
 /// A run in a process of its own, that stops where the gate says.
 struct Paused {
     gate: Arc<Gate>,
@@ -186,4 +190,16 @@ async fn a_run_that_took_too_long_refuses_to_commit() {
     let error = world.run_with(&store, &run_id(1), settings).await.unwrap_err();
     assert!(matches!(error, RunError::TooOld { .. }), "{error}");
     assert!(store.files("_state").is_empty() && store.files("_staging").is_empty());
+}
+
+#[tokio::test]
+async fn what_was_read_of_a_topic_that_was_made_anew_meanwhile_is_not_committed() {
+    let (world, store) = twenty();
+    let paused = Paused::at(&world, &store, run_id(1), settings(), at_staging).await;
+    world.recreate();
+    let refused = paused.go_on().await.unwrap_err();
+    assert!(matches!(refused, RunError::RecreatedMeanwhile { .. }), "{refused:?}");
+    assert_landed_exactly(&store, 0, "under the old topic's id");
+    world.run(&store, &run_id(2)).await.unwrap();
+    assert_landed_exactly(&store, 20, "under the new one's");
 }
