@@ -7,6 +7,7 @@ use types::TopicName;
 
 use crate::output::{Chatter, Style};
 
+pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod consume;
 pub(crate) mod lab;
@@ -124,6 +125,9 @@ pub(crate) enum Noun {
     Sink(sink::Verb),
     /// Run a whole cluster in this process, with a short demo
     Lab(lab::Lab),
+    /// Measure how fast it is here, beside the plainest thing that does the same
+    #[command(subcommand)]
+    Bench(bench::Verb),
     /// Print a script that completes commands in a shell
     Completion {
         /// The shell

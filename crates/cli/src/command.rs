@@ -1,5 +1,6 @@
 //! What each noun does. One file for each: values in, [`Output`] out.
 
+mod bench;
 mod cluster;
 mod consume;
 mod lab;
@@ -28,6 +29,7 @@ pub(crate) async fn run(noun: Noun, session: &Session, output: &mut Output) -> R
         Noun::Consume(consume) => consume::run(consume, session, output).await,
         Noun::Sink(Verb::Run(land)) => sink::land(&land, session, output).await,
         Noun::Lab(lab) => lab::run(lab, session, output).await,
+        Noun::Bench(verb) => bench::run(verb, session, output).await,
         Noun::Topic(verb) => or_interrupted(session, topic::run(verb, session, output)).await,
         Noun::Cluster(verb) => or_interrupted(session, cluster::run(verb, session, output)).await,
         Noun::Coordinator(verb) => {

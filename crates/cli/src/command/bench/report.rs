@@ -85,9 +85,9 @@ impl Row {
         latency: Paced,
     ) -> Option<Self> {
         let (ours, plain): (Vec<Turn>, Vec<Turn>) = rounds.iter().copied().unzip();
-        let seen = rounds.iter().all(|(ours, plain)| {
-            ours.cpu.server.is_some() && plain.cpu.server.is_some()
-        });
+        let seen = rounds
+            .iter()
+            .all(|(ours, plain)| ours.cpu.server.is_some() && plain.cpu.server.is_some());
         let over = |figure: fn(&Turn) -> f64| {
             Spread::of(rounds.iter().map(|(ours, plain)| quotient(figure(ours), figure(plain))))
         };
@@ -141,7 +141,11 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
         let upper = *sorted.get(middle)?;
-        let lower = if sorted.len() % 2 == 0 { *sorted.get(middle.checked_sub(1)?)? } else { upper };
+        let lower = if sorted.len().is_multiple_of(2) {
+            *sorted.get(middle.checked_sub(1)?)?
+        } else {
+            upper
+        };
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         Some(Self { median: f64::midpoint(lower, upper), min, max })
     }
@@ -169,7 +173,8 @@ impl Show for Report {
             "plain",
             "ratio",
         ]);
-        let mut latency = Table::new(["latency at", "stored in", "side", "p50", "p99", "p99.9", "max"]);
+        let mut latency =
+            Table::new(["latency at", "stored in", "side", "p50", "p99", "p99.9", "max"]);
         for row in &self.rows {
             speed.row([
                 row.durability.to_owned(),
