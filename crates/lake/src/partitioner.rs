@@ -6,7 +6,7 @@ mod event_time;
 pub use directory::{DirectoryFormat, InvalidDirectoryFormat};
 pub use event_time::{EpochUnit, EventTime, Undated};
 
-use chrono::{DateTime, NaiveDateTime, NaiveTime};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 use types::Timestamp;
 
@@ -103,10 +103,13 @@ impl Partitioner {
     fn wall_clock(&self, time: EventTime) -> Result<NaiveDateTime, Undated> {
         let local = match time {
             EventTime::Local(local) => local,
-            EventTime::Instant(instant) => DateTime::from_timestamp_millis(instant.as_millis())
-                .ok_or(Undated::OutOfRange)?
-                .with_timezone(&self.timezone)
-                .naive_local(),
+            EventTime::Instant(instant) => {
+                let moment = DateTime::from_timestamp_millis(instant.as_millis());
+                let moment = moment.ok_or(Undated::OutOfRange)?.naive_utc();
+                // At the ends of the calendar a zone's wall clock has no reading.
+                let offset = self.timezone.offset_from_utc_datetime(&moment).fix();
+                moment.checked_add_offset(offset).ok_or(Undated::OutOfRange)?
+            }
         };
         let first = NaiveDateTime::new(directory::FIRST_DAY, NaiveTime::MIN);
         let in_range = first <= local && local.date() <= directory::LAST_DAY;

@@ -5,8 +5,9 @@ use super::take_long;
 
 /// How deep records, arrays, maps and unions may nest. Deeper data is refused, not followed.
 const MAX_DEPTH: u32 = 200;
-/// How many items an array may claim that take no bytes (nulls): what a reader would have to make.
-const MAX_EMPTY_ITEMS: u64 = 1 << 20;
+/// How many values a datum may hold beyond those that its bytes account for: nulls, and records of
+/// them, take no bytes, so a few bytes may claim any number.
+const MAX_EMPTY_VALUES: u64 = 1 << 20;
 
 /// The one field of a datum that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,9 @@ pub enum InvalidDatum {
     /// Nested deeper than any reader should follow.
     #[error("the datum nests deeper than 200 levels")]
     TooDeep,
+    /// More values than any reader should make of so few bytes.
+    #[error("the datum claims far more values than its bytes can justify")]
+    TooLarge,
 }
 
 impl Shape {
@@ -66,7 +70,10 @@ impl Shape {
     /// [`InvalidDatum`] where a reader of the schema would fail, or would have to build more than
     /// the bytes can justify.
     pub fn walk<'a>(&self, datum: &'a [u8], path: &[String]) -> Result<Captured<'a>, InvalidDatum> {
-        let mut walk = Walk { shape: self, rest: datum, captured: Captured::Absent };
+        // Whatever takes a byte stands at most so deep below values that take none themselves.
+        let bytes = u64::try_from(datum.len()).unwrap_or(u64::MAX);
+        let values_left = bytes.saturating_mul(MAX_DEPTH.into()).saturating_add(MAX_EMPTY_VALUES);
+        let mut walk = Walk { shape: self, rest: datum, values_left, captured: Captured::Absent };
         let target = if path.is_empty() { None } else { Some(path) };
         walk.step(self.root(), target, MAX_DEPTH)?;
         match walk.rest.len() {
@@ -79,6 +86,7 @@ impl Shape {
 struct Walk<'s, 'a> {
     shape: &'s Shape,
     rest: &'a [u8],
+    values_left: u64,
     captured: Captured<'a>,
 }
 
@@ -88,6 +96,7 @@ type Target<'p> = Option<&'p [String]>;
 impl<'a> Walk<'_, 'a> {
     fn step(&mut self, id: NodeId, target: Target<'_>, depth: u32) -> Result<(), InvalidDatum> {
         let depth = depth.checked_sub(1).ok_or(InvalidDatum::TooDeep)?;
+        self.values_left = self.values_left.checked_sub(1).ok_or(InvalidDatum::TooLarge)?;
         // `shape` outlives `self`, so its nodes may be held while `self` moves on.
         let shape = self.shape;
         let found = match shape.node(id) {
@@ -139,14 +148,8 @@ impl<'a> Walk<'_, 'a> {
     fn array(&mut self, items: NodeId, target: Target<'_>, depth: u32) -> Result<(), InvalidDatum> {
         self.mark_other(target);
         while let Some(count) = self.block("array")? {
-            let before = self.rest.len();
-            for done in 0..count {
+            for _ in 0..count {
                 self.step(items, None, depth)?;
-                // Items either all take bytes or all take none, and of the latter a few bytes may
-                // claim any number.
-                if done == MAX_EMPTY_ITEMS && self.rest.len() == before {
-                    return Err(illegal("array", "more items than its bytes can justify"));
-                }
             }
         }
         Ok(())

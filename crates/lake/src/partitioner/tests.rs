@@ -137,3 +137,16 @@ fn a_format_that_would_mix_times_or_leave_the_lake_is_refused() {
     assert!(matches!(refused("%Y/%m/%H"), InvalidDirectoryFormat::Ambiguous { missing: "%d", .. }));
     assert!("year=%Y/day=%j".parse::<DirectoryFormat>().is_ok());
 }
+
+#[test]
+fn a_time_at_the_end_of_the_calendar_is_out_of_range_in_every_zone() {
+    let last = DateTime::<chrono::Utc>::MAX_UTC.timestamp_millis();
+    let first = DateTime::<chrono::Utc>::MIN_UTC.timestamp_millis();
+    for timezone in [Tz::UTC, Tz::Asia__Tokyo, Tz::America__New_York] {
+        let hourly = by_field("hourly", timezone);
+        for millis in [first, last, i64::MIN, i64::MAX] {
+            let bucket = hourly.bucket(Timestamp::default(), &whole(millis, Meaning::Millis));
+            assert_eq!(bucket, Err(Undated::OutOfRange));
+        }
+    }
+}
