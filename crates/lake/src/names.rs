@@ -3,6 +3,10 @@ use types::{Offset, PartitionId, SchemaId, TopicId, TopicName};
 use crate::path::{InvalidPath, LakePath};
 use crate::run_id::RunId;
 
+/// How many characters of a topic's name its files' names begin with: file systems take names of
+/// 255 bytes, and the rest of a name has up to 100.
+const MAX_TOPIC_IN_FILE_NAME: usize = 150;
+
 /// Where everything of one topic lies in a lake.
 ///
 /// ```text
@@ -156,9 +160,11 @@ impl TopicPaths {
             FileKind::Data(schema) => format!("s{schema}"),
             FileKind::Quarantine => "quarantine".to_owned(),
         };
+        // The directory tells the whole name of the topic.
+        let topic = self.topic.as_str();
+        let topic = topic.get(..MAX_TOPIC_IN_FILE_NAME).unwrap_or(topic);
         name(&format!(
-            "{}.{partition}.{:020}-{:020}.{rows}.{schema}.{life:08x}.avro",
-            self.topic,
+            "{topic}.{partition}.{:020}-{:020}.{rows}.{schema}.{life:08x}.avro",
             first.get(),
             last.get()
         ))
@@ -215,6 +221,20 @@ mod tests {
     fn a_topic_made_anew_gets_other_file_names_at_the_same_offsets() {
         let again = FileIdentity { topic_id: TopicId::from_bytes([1; 16]), ..identity() };
         assert_ne!(paths("t").file_name(&identity()), paths("t").file_name(&again));
+    }
+
+    #[test]
+    fn the_longest_topic_name_makes_file_names_that_every_file_system_takes() {
+        let longest = "t".repeat(TopicName::MAX_LEN);
+        let largest = FileIdentity {
+            partition: PartitionId::new(u32::MAX),
+            first: Offset::MAX,
+            last: Offset::MAX,
+            rows: u64::MAX,
+            kind: FileKind::Data(SchemaId::new(u32::MAX)),
+            ..identity()
+        };
+        assert!(paths(&longest).file_name(&largest).as_str().len() <= 255);
     }
 
     #[test]

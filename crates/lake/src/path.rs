@@ -3,7 +3,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// A place below the root of a lake: names joined by `/`, none of them empty, `.` or `..`.
+/// The longest name, in bytes, that every file system takes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// A place below the root of a lake: names joined by `/`, none of them empty, `.`, `..` or longer
+/// than 255 bytes.
 ///
 /// The root itself is the empty path. A path never leaves the root, whoever wrote it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,7 +16,7 @@ pub struct LakePath(Arc<str>);
 /// A text that is no [`LakePath`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{text:?} is no path inside a lake: it needs names joined by '/', none empty, '.' or '..', without control characters"
+    "{text:?} is no path inside a lake: it needs names joined by '/', none empty, '.', '..' or longer than 255 bytes, without control characters"
 )]
 pub struct InvalidPath {
     /// The text given.
@@ -29,10 +33,11 @@ impl LakePath {
     ///
     /// # Errors
     ///
-    /// [`InvalidPath`] when a name is empty, `.`, `..` or holds a control character.
+    /// [`InvalidPath`] when a name is empty, `.`, `..`, too long or holds a control character.
     pub fn new(text: &str) -> Result<Self, InvalidPath> {
         let legal = |name: &str| {
-            !matches!(name, "" | "." | "..") && !name.contains(|c: char| c.is_control())
+            let is_name = !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME_BYTES;
+            is_name && !name.contains(|c: char| c.is_control())
         };
         if text.split('/').all(legal) {
             Ok(Self(Arc::from(text)))
@@ -104,6 +109,8 @@ mod tests {
         for text in ["..", "a/../b", "/etc", "a//b", "a/", ".", "", "a\nb"] {
             assert!(LakePath::new(text).is_err(), "{text:?}");
         }
+        assert!(LakePath::new(&"a".repeat(255)).is_ok());
+        assert!(LakePath::new(&"a".repeat(256)).is_err());
     }
 
     #[test]
