@@ -46,7 +46,7 @@ pub struct Limits {
 pub struct Plan {
     topic_id: TopicId,
     next_seq: u64,
-    /// The next offset to read of every partition any run has moved, before this run.
+    /// The next offset to read of every partition any run has known, before this run.
     positions: BTreeMap<PartitionId, Offset>,
     partitions: Vec<PartitionPlan>,
 }
@@ -140,7 +140,9 @@ pub fn plan(
     gaps: GapPolicy,
 ) -> Result<Plan, PlanError> {
     let (next_seq, positions) = match head {
-        None => (0, BTreeMap::new()),
+        // What retention took before the first run was never to be landed, and is no gap later:
+        // so the partitions with nothing to read have a position too.
+        None => (0, source.partitions.iter().map(|(id, bounds)| (*id, bounds.earliest)).collect()),
         Some(head) if head.topic_id == source.id => {
             (head.seq.checked_add(1).ok_or(PlanError::LogFull)?, head.positions.clone())
         }
@@ -153,11 +155,7 @@ pub fn plan(
     }
     let mut partitions = Vec::new();
     for (partition, bounds) in &source.partitions {
-        let position = match (positions.get(partition), head) {
-            (Some(position), _) => *position,
-            (None, Some(_)) => Offset::ZERO,
-            (None, None) => bounds.earliest,
-        };
+        let position = positions.get(partition).copied().unwrap_or(Offset::ZERO);
         partitions.extend(plan_partition(*partition, position, *bounds, limits, gaps)?);
     }
     Ok(Plan { topic_id: source.id, next_seq, positions, partitions })

@@ -54,6 +54,15 @@ fn the_first_run_reads_what_is_there_and_each_next_one_goes_on_from_there() {
 }
 
 #[test]
+fn what_was_gone_before_the_first_run_is_no_gap_later() {
+    // Partition 1 is empty, and retention has been there.
+    let first = plan(None, &source(&[(0, 10), (5, 5)]), NONE, GapPolicy::Fail).unwrap();
+    let second = next(&landed(&first, 1), &[(0, 10), (5, 8)]).unwrap();
+    assert_eq!(ranges(&second), vec![(1, 5, 8)]);
+    landed(&second, 2).continues(Some(&landed(&first, 1))).unwrap();
+}
+
+#[test]
 fn positions_of_partitions_a_run_did_not_move_are_carried_forward() {
     let first = plan(None, &source(&[(0, 10), (0, 7)]), NONE, GapPolicy::Fail).unwrap();
     let second = next(&landed(&first, 1), &[(0, 10), (0, 9)]).unwrap();
