@@ -22,5 +22,5 @@ struct Args {
 async fn main() -> ExitCode {
     let Args { config } = Args::parse();
     let build = async || Config::load(config.as_deref())?.build().await;
-    daemon::run("dohle-broker", build).await
+    daemon::run("broker", build).await
 }

@@ -47,7 +47,7 @@ pub enum BuildError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The port is taken, or the address is not this host's.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {source}; choose another address with `listen`")]
     Listen {
         /// Where it was to listen.
         address: SocketAddr,

@@ -40,6 +40,20 @@ fn a_directory_in_use_is_named_with_what_to_do() {
 }
 
 #[test]
+fn an_address_in_use_is_named_with_what_to_do() {
+    let cluster = Cluster::start();
+    let taken = cluster.broker_address().to_string();
+    let elsewhere = cluster.dir().join("elsewhere").display().to_string();
+    for service in ["coordinator", "broker", "registry"] {
+        let own = cluster.dir().join(service).display().to_string();
+        let config = config_of(&cluster, service).replace(&own, &elsewhere);
+        let config = config.replace("127.0.0.1:0", &taken);
+        let words = ["cannot listen on", &taken, "in use", "choose another address"];
+        gives_up(&cluster, &format!("dohle-{service}"), &config, &words);
+    }
+}
+
+#[test]
 fn a_broker_id_in_use_is_named_with_what_to_do() {
     let cluster = Cluster::start();
     let first = cluster.dir().join("broker").display().to_string();

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::{Cluster, Process, program, run_within};
+use e2e::{Cluster, Process, run_within};
 use serde_json::Value;
 
 /// Nothing here takes that long; a test that hangs fails.
@@ -110,8 +110,7 @@ impl Lab {
     /// Every row of the Avro files in a directory of the lake, as fastavro reads them.
     pub(crate) fn rows(&self, directory: &str) -> Vec<Value> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let target = program("dohle").ancestors().nth(2).unwrap().to_owned();
-        let python = target.join("test-inputs/venv/bin/python");
+        let python = repository.join("target/test-inputs/venv/bin/python");
         assert!(python.is_file(), "{} is missing: tests/run fetches it", python.display());
         let script = repository.join("tests/lake/rows.py");
         let directory = self.root().join(directory);
