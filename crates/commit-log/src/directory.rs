@@ -3,13 +3,14 @@
 mod fence;
 mod open;
 mod step;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
 use record::Batch;
-use types::{DirectoryId, LeaderEpoch, LogId, Offset, Timestamp};
+use types::{DirectoryId, LeaderEpoch, LogId, Offset};
 
 use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
@@ -219,28 +220,6 @@ impl<D: Disk> Directory<D> {
     pub fn roll(&mut self, log: LogKey) -> Result<(), LogError> {
         self.log_mut(log)?.roll();
         Ok(())
-    }
-
-    /// What a writer does between steps, every few seconds: closes segments that are old enough,
-    /// makes durable what no step had to, stores indexes of closed segments, and moves recovery
-    /// points up.
-    ///
-    /// # Errors
-    /// What the disk reports, after as many logs as it allowed.
-    pub fn upkeep(&mut self, now: Timestamp) -> Result<(), LogError> {
-        self.check_fence()?;
-        let kept = self.logs.values_mut().try_for_each(|log| log.upkeep(now));
-        self.stored(kept)
-    }
-
-    /// Makes everything durable and gives the directory back.
-    ///
-    /// # Errors
-    /// What the disk reports; what was answered is safe all the same.
-    pub fn close(mut self) -> Result<(), LogError> {
-        self.check_fence()?;
-        let settled = self.logs.values_mut().try_for_each(Log::settle);
-        self.stored(settled)
     }
 
     fn log_mut(&mut self, log: LogKey) -> Result<&mut Log<D>, LogError> {

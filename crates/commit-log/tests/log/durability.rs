@@ -4,7 +4,7 @@ use std::io;
 
 use commit_log::{AppendError, DirectoryError, LogError};
 use disk::{Operation, PlannedFault};
-use types::Durability;
+use types::{Durability, LogId};
 
 use crate::harness::{Lab, append, key, offset, one_segment, small_segments};
 
@@ -63,7 +63,7 @@ fn j2_a_log_is_made_and_deleted_whole_or_not_at_all() {
             assert_eq!(lab.words(), [1, 2], "seed {seed}");
         } else {
             let config = fsync();
-            let id = types::LogId::from_bytes([77; 16]);
+            let id = LogId::from_bytes([77; 16]);
             lab.disk.cut_power_after((seed % 7) as u32);
             let made = lab.directory().create_log(key(0), id, config, offset(5)).is_ok();
             lab.lose_power();
@@ -356,4 +356,23 @@ fn upkeep_makes_durable_what_page_cache_mode_did_not() {
         lab.lose_power();
         assert_eq!(lab.words(), [0, 1, 2, 3, 4, 5, 6], "seed {seed}");
     }
+}
+
+#[test]
+fn a_disk_that_is_full_for_one_log_keeps_no_other_from_its_upkeep() {
+    let mut lab = Lab::new(1, page_cache());
+    lab.create(1);
+    for appended in lab.step(&[append(0, 1, &[&[0]]), append(1, 1, &[&[0]])]) {
+        appended.unwrap();
+    }
+    lab.disk.fail(PlannedFault {
+        // Its numbers were written under that name first.
+        path_contains: LogId::from_bytes([1; 16]).to_string(),
+        error: io::ErrorKind::StorageFull,
+        ..fault(Operation::Write)
+    });
+    let now = lab.now;
+    assert!(matches!(lab.directory().upkeep(now), Err(LogError::Full { .. })));
+    assert_eq!(lab.directory().reader(key(1)).unwrap().durable_end(), offset(1));
+    lab.upkeep();
 }
