@@ -32,6 +32,7 @@ pub(crate) struct LedPartition {
     pub(crate) partitions: Partitions,
     pub(crate) lease: watch::Sender<Lease>,
     pub(crate) clock: Clock,
+    pub(crate) directory: DirectoryQueue,
     /// Keeps what the others look at alive.
     pub(crate) background: (TempDir, Writer, watch::Sender<Membership>, watch::Sender<Arc<View>>),
 }
@@ -58,13 +59,13 @@ pub(crate) async fn led_partition() -> (LedPartition, Task) {
         queue: 1,
     };
     let (partition, task) =
-        Task::new(leadership, follow, log, directory, lease_view.clone(), clock);
+        Task::new(leadership, follow, log, directory.clone(), lease_view.clone(), clock);
     let partition = Arc::new(partition);
     let led = [(name, Arc::clone(&partition))].into();
     let (view, view_seen) = watch::channel(Arc::new(View { led, ..View::default() }));
     let partitions = Partitions::new(BROKER, view_seen, lease_view);
     let background = (folder, writer, membership, view);
-    (LedPartition { partition, partitions, lease, clock, background }, task)
+    (LedPartition { partition, partitions, lease, clock, directory, background }, task)
 }
 
 fn writer(folder: &TempDir, clock: Clock) -> (DirectoryQueue, Writer) {
@@ -75,6 +76,11 @@ fn writer(folder: &TempDir, clock: Clock) -> (DirectoryQueue, Writer) {
 }
 
 impl LedPartition {
+    /// The lease as tasks see it.
+    pub(crate) fn lease_view(&self) -> LeaseView {
+        LeaseView::new(self.lease.subscribe(), self.clock)
+    }
+
     /// One batch of one record.
     pub(crate) fn produce(&self, value: &'static str, acks: Acks) -> Produce {
         let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();

@@ -185,12 +185,15 @@ impl Follower {
     }
 
     async fn fulfil(&mut self, key: LogKey, duty: &Duty) -> Result<(), LogChangeError> {
+        // Before anything that the disk can refuse: what is over is over.
+        if let Some(held) = self.held.get_mut(&key) {
+            let going_on = held.running.as_ref().map(|running| running.lead.epoch);
+            if going_on != duty.lead.as_ref().map(|lead| lead.epoch) {
+                end(held.running.take()).await;
+            }
+        }
         self.keep_log(key, &duty.config).await?;
         let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
-        let going_on = held.running.as_ref().map(|running| running.lead.epoch);
-        if going_on != duty.lead.as_ref().map(|lead| lead.epoch) {
-            end(held.running.take()).await;
-        }
         match (&duty.lead, &mut held.running) {
             (Some(lead), Some(running)) => running.reconfigure(lead),
             (Some(lead), running @ None) => {
@@ -282,3 +285,6 @@ fn log_beginning(duty: &Duty, epoch: LeaderEpoch) {
         "leadership began"
     );
 }
+
+#[cfg(test)]
+mod tests;
