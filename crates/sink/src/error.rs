@@ -57,6 +57,16 @@ pub enum RunError {
         /// How long it may take.
         limit: Duration,
     },
+    /// Not one record came in the time there is for reading.
+    #[error(
+        "run {run} got no record within {} s, although there are some; nothing was committed; see the broker's log, then run again", limit.as_secs()
+    )]
+    NothingRead {
+        /// This run.
+        run: RunId,
+        /// How long it may read.
+        limit: Duration,
+    },
     /// The topic was deleted and made again under the run: what it read may be of either life.
     #[error(
         "the topic was deleted and made anew while the run read it (was {planned}, is {found}); nothing was committed"
@@ -156,7 +166,7 @@ impl Coded for RunError {
             }
             Self::Schema(SchemaError::Unavailable { .. }) => Reason::CoordinatorNotAvailable,
             Self::Fenced(_) | Self::Collected { .. } => Reason::FencedLeaderEpoch,
-            Self::TooOld { .. } => Reason::RequestTimedOut,
+            Self::TooOld { .. } | Self::NothingRead { .. } => Reason::RequestTimedOut,
             Self::Interrupted => Reason::ShuttingDown,
             Self::Record { .. } | Self::Missing { .. } => Reason::CorruptMessage,
             Self::Occupied { .. } => Reason::StorageError,

@@ -167,8 +167,10 @@ impl<S: FileStore, R: RecordSource, C: SchemaSource> Sink<S, R, C> {
         };
         report.timings.stage = lap.time();
         if staged.partitions.is_empty() {
-            log.clean(&report.run_id).await?;
-            return Ok(report);
+            // There was something to read: that nothing came of it is not to pass for nothing new.
+            let (run, limit) = (report.run_id.clone(), self.settings.max_read_time);
+            let error = RunError::NothingRead { run, limit };
+            return Err(self.give_up(&log, &report.run_id, error).await);
         }
 
         let record = self.commit(&log, &mut plan, &report.run_id, &staged, began).await?;

@@ -5,6 +5,7 @@ use lake::avro::unframe;
 use lake::commit::{CommittedFile, PartitionCommit};
 use lake::plan::PartitionPlan;
 use record::Record;
+use tokio::time::timeout;
 use types::{Offset, SchemaId, TopicPartition};
 
 use super::files::{Files, Slot, quarantine_schema};
@@ -97,15 +98,19 @@ impl<S: FileStore, C: SchemaSource> Staging<S, C> {
         let mut reader = source.read(&self.partition, from, to).await?;
         let mut next = from;
         loop {
-            if self.stage.read_until <= self.stage.clock.monotonic() {
-                self.moved.to = next;
-                return Ok(next < to);
-            }
+            let left = self.stage.read_until.checked_sub(self.stage.clock.monotonic());
+            let Some(left) = left.filter(|left| !left.is_zero()) else {
+                return Ok(self.cut_short(next));
+            };
             let batch = tokio::select! {
                 () = stop.cancelled() => return Err(RunError::Interrupted),
-                batch = reader.next() => batch?,
+                batch = timeout(left, reader.next()) => batch,
             };
-            let Some(records) = batch else { break };
+            let Ok(batch) = batch else {
+                // It brought neither records nor an end. That must not hold the others up.
+                return Ok(self.cut_short(next));
+            };
+            let Some(records) = batch? else { break };
             for record in &records {
                 next = self.check(next, to, record)?;
                 self.land(record).await?;
@@ -113,6 +118,12 @@ impl<S: FileStore, C: SchemaSource> Staging<S, C> {
             self.stage.progress.advance(u64::try_from(records.len()).unwrap_or(u64::MAX));
         }
         Ok(false)
+    }
+
+    /// Ends the range before its end, if `next` is.
+    fn cut_short(&mut self, next: Offset) -> bool {
+        let planned = std::mem::replace(&mut self.moved.to, next);
+        next < planned
     }
 
     /// The lowest offset that may follow `record`, if `record` itself may come now.

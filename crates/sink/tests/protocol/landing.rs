@@ -1,6 +1,7 @@
 //! What lands where, and what does not.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use apache_avro::Reader;
 use apache_avro::types::Value;
@@ -268,9 +269,10 @@ async fn a_run_without_time_to_read_commits_nothing_and_one_with_little_goes_on_
     let (world, store) = (World::new(1), FaultyStore::new());
     world.append_events(0, 10);
     let mut hurried = settings();
-    hurried.max_read_time = std::time::Duration::ZERO;
-    let report = world.run_with(&store, &run_id(1), hurried).await.unwrap();
-    assert!(report.committed.is_none() && store.files("_staging").is_empty());
+    hurried.max_read_time = Duration::ZERO;
+    let error = world.run_with(&store, &run_id(1), hurried).await.unwrap_err();
+    assert!(matches!(error, RunError::NothingRead { .. }), "{error}");
+    assert!(store.files("_state").is_empty() && store.files("_staging").is_empty());
     let mut limited = settings();
     limited.limits.max_records_per_partition = Some(4);
     for number in [2, 3, 4] {
@@ -290,4 +292,20 @@ async fn a_dry_run_tells_the_plan_and_changes_nothing() {
     let range = |partition| (PartitionId::new(partition), Offset::new(0), Offset::new(5));
     assert_eq!(ranges, [range(0), range(1)]);
     assert!(store.files("_state").is_empty() && store.files("_staging").is_empty());
+}
+
+#[tokio::test]
+async fn a_source_that_stalls_ends_the_reading_and_what_it_brought_is_landed() {
+    let (world, store) = (World::new(1), FaultyStore::new());
+    world.append_events(0, 12);
+    *world.stalled.lock().unwrap() = true;
+    let patient = Settings { max_read_time: Duration::from_millis(200), ..settings() };
+    let first = run_id(1);
+    let run = world.run_with(&store, &first, patient);
+    let report = tokio::time::timeout(Duration::from_secs(20), run).await.unwrap().unwrap();
+    assert!(report.committed.unwrap().cut_short);
+    assert_landed_exactly(&store, 5, "the one batch that came");
+    *world.stalled.lock().unwrap() = false;
+    world.run(&store, &run_id(2)).await.unwrap();
+    assert_landed_exactly(&store, 12, "after the next run");
 }

@@ -41,6 +41,8 @@ pub(crate) struct World {
     topic: Arc<Mutex<Topic>>,
     schemas: Arc<Mutex<BTreeMap<u32, String>>>,
     pub(crate) registry_down: Arc<Mutex<bool>>,
+    /// Readers bring their first batch, and then neither more nor an end.
+    pub(crate) stalled: Arc<Mutex<bool>>,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl World {
             topic: Arc::new(Mutex::new(topic)),
             schemas: Arc::new(Mutex::new(schemas)),
             registry_down: Arc::default(),
+            stalled: Arc::default(),
         }
     }
 
@@ -274,18 +277,24 @@ impl RecordSource for World {
                 None => batches.push(vec![record]),
             }
         }
-        Ok(WorldReader { batches: batches.into_iter() })
+        let stalls_after = if *self.stalled.lock().unwrap() { 1 } else { usize::MAX };
+        Ok(WorldReader { batches: batches.into_iter(), stalls_after })
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct WorldReader {
     batches: std::vec::IntoIter<Vec<Record>>,
+    stalls_after: usize,
 }
 
 impl RecordReader for WorldReader {
     async fn next(&mut self) -> Result<Option<Vec<Record>>, SourceError> {
         tokio::task::yield_now().await;
+        match self.stalls_after.checked_sub(1) {
+            Some(left) => self.stalls_after = left,
+            None => std::future::pending().await,
+        }
         Ok(self.batches.next())
     }
 }
