@@ -134,6 +134,10 @@ impl<D: Disk> Directory<D> {
         let (new, folder) = (self.path.join(new_folder(id)), self.path.join(log.to_string()));
         let created = Log::create(&self.disk, &new, &folder, log, id, (config, start))
             .and_then(|created| self.sync_names().map(|()| created));
+        if created.as_ref().is_err_and(|fault| !fault.is_final()) {
+            // Or every new try on a full disk would leave a folder. The next start tries again.
+            sweep(&self.disk, &new).ok();
+        }
         let created = self.stored(created)?;
         let reader = created.reader();
         self.logs.insert(log, created);

@@ -1,9 +1,10 @@
 //! What a log does not take, and says so.
 
 use commit_log::{Append, AppendAt, AppendError, LogError};
-use types::{Coded, Durability, LeaderEpoch, Offset, Reason};
+use disk::Disk;
+use types::{Coded, Durability, LeaderEpoch, LogId, Offset, Reason};
 
-use crate::harness::{Lab, append, key, offset, one_segment, small_segments};
+use crate::harness::{DATA, Lab, append, key, offset, one_segment, small_segments};
 
 fn lab() -> Lab {
     let mut lab = Lab::new(1, one_segment(Durability::Fsync));
@@ -76,7 +77,7 @@ fn a_log_cannot_be_cut_before_its_start_nor_begin_behind_its_end() {
 #[test]
 fn a_log_is_made_once_and_only_what_is_there_is_changed() {
     let mut lab = lab();
-    let (id, config) = (types::LogId::from_bytes([8; 16]), lab.config.clone());
+    let (id, config) = (LogId::from_bytes([8; 16]), lab.config.clone());
     let again = lab.directory().create_log(key(0), id, config, Offset::ZERO);
     assert!(matches!(again, Err(LogError::Exists { .. })));
     assert!(matches!(lab.directory().delete_log(key(4)), Err(LogError::Unknown { .. })));
@@ -101,4 +102,18 @@ fn a_full_disk_refuses_appends_and_nothing_else_and_passes() {
     lab.disk.set_capacity(None);
     lab.upkeep();
     assert_eq!(lab.append(0, &[&[9]]).unwrap().base_offset, offset(8));
+}
+
+#[test]
+fn a_log_that_cannot_be_made_leaves_nothing_behind() {
+    let mut lab = lab();
+    let before = lab.disk.list(DATA.as_ref()).unwrap();
+    lab.disk.set_capacity(Some(0));
+    let id = LogId::from_bytes([77; 16]);
+    let config = lab.config.clone();
+    let refused = lab.directory().create_log(key(1), id, config, Offset::ZERO).unwrap_err();
+    assert_eq!(refused.reason(), Reason::StorageFull);
+    assert_eq!(lab.disk.list(DATA.as_ref()).unwrap(), before);
+    lab.disk.set_capacity(None);
+    lab.create(1);
 }
