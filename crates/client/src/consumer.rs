@@ -264,8 +264,12 @@ impl Consumer {
         match event {
             Event::Ended { stream, error } => {
                 self.streams.retain(|_, handle| handle.id != stream);
-                let lost = self.partitions.of_stream(stream);
-                lost.iter().try_for_each(|of| self.fail(of, error.clone()))
+                // Each of them has to be asked for again, whatever is told of the others.
+                let mut told = Ok(());
+                for of in self.partitions.of_stream(stream) {
+                    told = told.and(self.fail(&of, error.clone()));
+                }
+                told
             }
             Event::Fetched { stream, partition } => self.take_fetched(stream, partition),
         }

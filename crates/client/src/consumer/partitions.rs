@@ -26,7 +26,7 @@ enum State {
     /// It has to be asked of its leader.
     Unrouted { next: Offset, not_before: Duration },
     /// It arrives by a stream.
-    Streaming { next: Offset, stream: StreamId },
+    Streaming { next: Offset, stream: StreamId, since: Duration },
     /// Its reader was told of an error and has to seek.
     Halted { next: Option<Offset> },
 }
@@ -117,18 +117,18 @@ impl Partitions {
     }
 
     /// The partition was asked for on a stream.
-    pub(crate) fn routed(&mut self, of: &TopicPartition, stream: StreamId) {
+    pub(crate) fn routed(&mut self, of: &TopicPartition, stream: StreamId, now: Duration) {
         if let Some(partition) = self.assigned.get_mut(of)
             && let State::Unrouted { next, .. } = partition.state
         {
-            partition.state = State::Streaming { next, stream };
+            partition.state = State::Streaming { next, stream, since: now };
         }
     }
 
     /// The next offset wanted of a partition, if what this stream brings is still wanted.
     pub(crate) fn wanted(&self, of: &TopicPartition, stream: StreamId) -> Option<Offset> {
         match self.assigned.get(of)?.state {
-            State::Streaming { next, stream: current } if current == stream => Some(next),
+            State::Streaming { next, stream: current, .. } if current == stream => Some(next),
             State::Unresolved { .. }
             | State::Unrouted { .. }
             | State::Streaming { .. }
@@ -150,6 +150,13 @@ impl Partitions {
     /// Asking for a partition, or reading it, failed in a way that may pass.
     pub(crate) fn failed(&mut self, of: &TopicPartition, now: Duration, random: u32) -> Patience {
         let Some(partition) = self.assigned.get_mut(of) else { return Patience::Left };
+        if let State::Streaming { since, .. } = partition.state
+            && self.retry_timeout <= now.saturating_sub(since)
+        {
+            // It was served for all that time, although there may have been no record.
+            partition.failures = 0;
+            partition.failing_since = None;
+        }
         partition.failures = partition.failures.saturating_add(1);
         let later = now + wait(partition.failures, random);
         partition.state = match partition.state {
@@ -185,7 +192,7 @@ impl Partitions {
     /// The stream was given up for another one; nothing failed.
     pub(crate) fn reroute(&mut self, stream: StreamId) {
         for partition in self.assigned.values_mut() {
-            if let State::Streaming { next, stream: its } = partition.state
+            if let State::Streaming { next, stream: its, .. } = partition.state
                 && its == stream
             {
                 partition.state = State::Unrouted { next, not_before: Duration::ZERO };
@@ -220,7 +227,7 @@ mod tests {
     fn streaming(next: u64, stream: StreamId) -> Partitions {
         let mut partitions = Partitions::new(Duration::from_secs(10));
         partitions.seek(of(), StartAt::Offset(Offset::new(next)));
-        partitions.routed(&of(), stream);
+        partitions.routed(&of(), stream, NOW);
         partitions
     }
 
@@ -251,7 +258,7 @@ mod tests {
         assert_eq!(partitions.wanted(&of(), 1), Some(Offset::new(5)));
         partitions.seek(of(), StartAt::Offset(Offset::new(2)));
         assert_eq!(partitions.wanted(&of(), 1), None);
-        partitions.routed(&of(), 2);
+        partitions.routed(&of(), 2, NOW);
         assert_eq!(partitions.wanted(&of(), 1), None);
         assert_eq!(partitions.wanted(&of(), 2), Some(Offset::new(2)));
     }
@@ -275,10 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_that_was_served_for_long_has_stopped_failing_even_without_a_record() {
+        let mut partitions = streaming(5, 1);
+        assert_eq!(partitions.failed(&of(), NOW, 0), Patience::Left);
+        let again = NOW + Duration::from_secs(1);
+        partitions.routed(&of(), 2, again);
+        let much_later = again + Duration::from_mins(10);
+        assert_eq!(partitions.failed(&of(), much_later, 0), Patience::Left);
+    }
+
+    #[test]
     fn a_record_read_ends_the_failing() {
         let mut partitions = streaming(5, 1);
         partitions.failed(&of(), NOW, 0);
-        partitions.routed(&of(), 2);
+        partitions.routed(&of(), 2, NOW);
         partitions.advance(&of(), Offset::new(6));
         let later = NOW + Duration::from_mins(1);
         assert_eq!(partitions.failed(&of(), later, 0), Patience::Left);

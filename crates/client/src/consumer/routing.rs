@@ -122,8 +122,9 @@ impl Consumer {
         };
         // If the queue is full the partitions stay unrouted and are asked for again.
         if handle.requests.try_send(request).is_ok() {
+            let now = self.start.elapsed();
             for (of, _) in partitions {
-                self.partitions.routed(&of, handle.id);
+                self.partitions.routed(&of, handle.id, now);
                 handle.carries.insert(of);
             }
         }

@@ -188,6 +188,34 @@ async fn records_come_as_a_stream_too() {
 }
 
 #[tokio::test]
+async fn an_error_about_one_partition_of_a_lost_stream_does_not_forget_the_others() {
+    let broker = FakeBroker::start(2).await;
+    let client = connect(&broker).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    for number in [0, 1] {
+        let record = ProducerRecord {
+            partition: Some(PartitionId::new(number)),
+            ..ProducerRecord::new(topic(), "0")
+        };
+        producer.send(record).await.unwrap().await.unwrap();
+    }
+    broker.break_fetches_after([0]);
+    // The first failure is told at once.
+    let config = ConsumerConfig { retry_timeout: Duration::ZERO, ..ConsumerConfig::default() };
+    let mut consumer = client.consumer(config);
+    let both = [(partition(0), StartAt::Earliest), (partition(1), StartAt::Earliest)];
+    consumer.assign(&both).await.unwrap();
+    timeout(LIMIT, consumer.next_batch()).await.unwrap().unwrap_err();
+    let mut read = Vec::new();
+    while read.len() < 2 {
+        let batch = timeout(LIMIT, consumer.next_batch()).await.unwrap().unwrap().unwrap();
+        read.push(batch.topic_partition.partition.get());
+    }
+    read.sort_unstable();
+    assert_eq!(read, [0, 1]);
+}
+
+#[tokio::test]
 async fn a_consumer_without_partitions_does_not_wait() {
     let (_broker, client) = start(0).await;
     assert_eq!(client.consumer(ConsumerConfig::default()).next_batch().await, Ok(None));
