@@ -13,7 +13,7 @@ use tracing::debug;
 use types::{BrokerId, TopicName, TopicPartition};
 use wire::v1::broker as v1;
 
-use super::Inner;
+use super::{Gathered, Inner};
 use super::accumulator::Pending;
 use super::config::Acks;
 use super::delivery::{Outcome, Ticket};
@@ -90,12 +90,13 @@ impl Sender {
     }
 
     fn expire(&self) {
-        let expired = self.inner.gathered().accumulator.take_expired(self.now());
-        for (partition, pending) in expired {
-            let waited = self.inner.config.delivery_timeout;
-            let timeout = ClientError::Timeout { request: "a delivery", waited };
-            let cause = pending.last_failure.clone().unwrap_or(timeout);
-            self.settle(&pending, Err(not_delivered(&partition, &pending, cause)));
+        let waited = self.inner.config.delivery_timeout;
+        let timeout = ClientError::Timeout { request: "a delivery", waited };
+        let mut gathered = self.inner.gathered();
+        for (partition, pending) in gathered.accumulator.take_expired(self.now()) {
+            let cause = pending.last_failure.clone().unwrap_or_else(|| timeout.clone());
+            let outcome = Err(not_delivered(&partition, &pending, cause));
+            self.settle(&mut gathered, &pending, outcome);
         }
     }
 
@@ -203,14 +204,17 @@ impl Sender {
 
     /// The end of a batch that was out of the accumulator.
     fn finish(&self, partition: &TopicPartition, pending: &Pending<Ticket>, outcome: Outcome) {
-        self.inner.gathered().accumulator.settled(partition);
-        self.settle(pending, outcome);
+        let mut gathered = self.inner.gathered();
+        gathered.accumulator.settled(partition);
+        self.settle(&mut gathered, pending, outcome);
     }
 
-    fn settle(&self, pending: &Pending<Ticket>, outcome: Outcome) {
+    /// Under the lock that took the batch out of the accumulator: a flush finds it either there or
+    /// among the failures.
+    fn settle(&self, gathered: &mut Gathered, pending: &Pending<Ticket>, outcome: Outcome) {
         self.inner.memory.add_permits(pending.memory);
         if let Err(error) = &outcome {
-            self.inner.gathered().untold.add(pending.ticket.clone(), error.clone());
+            gathered.untold.add(pending.ticket.clone(), error.clone());
         }
         pending.ticket.settle(outcome);
     }
@@ -252,16 +256,16 @@ impl Sender {
 
     /// Nobody sends any more: everyone who still waits is told what is known.
     fn abandon(mut self) {
-        for (partition, pending) in std::mem::take(&mut self.under_way) {
-            let outcome = Err(outcome_unknown(&partition, &pending, ClientError::Closed));
-            self.settle(&pending, outcome);
-        }
+        let under_way = std::mem::take(&mut self.under_way);
         let mut gathered = self.inner.gathered();
         gathered.closed = true;
-        let waiting = gathered.accumulator.take_all();
-        drop(gathered);
-        for (partition, pending) in waiting {
-            self.settle(&pending, Err(not_delivered(&partition, &pending, ClientError::Closed)));
+        for (partition, pending) in under_way {
+            let outcome = Err(outcome_unknown(&partition, &pending, ClientError::Closed));
+            self.settle(&mut gathered, &pending, outcome);
+        }
+        for (partition, pending) in gathered.accumulator.take_all() {
+            let outcome = Err(not_delivered(&partition, &pending, ClientError::Closed));
+            self.settle(&mut gathered, &pending, outcome);
         }
     }
 }
