@@ -89,7 +89,7 @@ impl Client {
     ///
     /// What the brokers say about it.
     pub async fn topic(&self, name: &TopicName) -> Result<Arc<Topic>, ClientError> {
-        self.metadata.refresh(name, Missing::Create).await
+        self.metadata.await_topic(name, Missing::Create).await
     }
 
     /// The administrator's requests.

@@ -106,12 +106,12 @@ impl Consumer {
         partitions: &[(TopicPartition, StartAt)],
     ) -> Result<(), ClientError> {
         for (of, _) in partitions {
-            let known = self.metadata.topic(&of.topic, Missing::Create).await?;
-            if known.partition(of.partition).is_some() {
+            let known = self.metadata.known_topic(&of.topic);
+            if known.is_some_and(|topic| topic.partition(of.partition).is_some()) {
                 continue;
             }
-            // It may have been added since.
-            let topic = self.metadata.refresh(&of.topic, Missing::Create).await?;
+            // It may be new, or have been added since.
+            let topic = self.metadata.await_topic(&of.topic, Missing::Create).await?;
             if topic.partition(of.partition).is_none() {
                 return Err(ClientError::UnknownPartition {
                     topic_partition: of.clone(),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cluster::Topic;
+use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 use types::{BrokerId, Code, Coded, LeaderEpoch, Reason, TopicName, TopicPartition};
 use wire::RemoteError;
@@ -13,6 +14,7 @@ use wire::convert::{broker_from_proto, error_to_remote, required, topic_from_pro
 use wire::v1::broker as v1;
 
 use crate::ClientError;
+use crate::backoff;
 use crate::connection::{Connections, broker_service, within};
 
 /// What is to happen to a topic that does not exist.
@@ -114,6 +116,31 @@ impl Metadata {
         let found = answer.into_iter().find(|(found, _)| found == name);
         let unnamed = wire::InvalidMessage::Missing { field: "topics" };
         found.map_or(Err(ClientError::InvalidAnswer(unnamed)), |(_, topic)| topic)
+    }
+
+    /// As [`Metadata::refresh`], waiting out what passes by itself for as long as a request may
+    /// take: a broker that has just started knows no topics yet.
+    pub(crate) async fn await_topic(
+        &self,
+        name: &TopicName,
+        missing: Missing,
+    ) -> Result<Arc<Topic>, ClientError> {
+        let deadline = Instant::now() + self.request_timeout;
+        let mut failures = 0;
+        loop {
+            let error = match self.refresh(name, missing).await {
+                Err(ClientError::Broker(error)) if error.reason == Reason::LeaderNotAvailable => {
+                    error
+                }
+                settled => return settled,
+            };
+            failures += 1;
+            let pause = backoff::wait(failures, backoff::random());
+            if deadline < Instant::now() + pause {
+                return Err(error.into());
+            }
+            sleep(pause).await;
+        }
     }
 
     /// Describes topics, each with its own outcome, and remembers what was learnt.

@@ -36,6 +36,8 @@ struct State {
     overdrawn: i64,
     fetch_streams: usize,
     configs: Vec<t::ConfigEntry>,
+    /// How often it is still to say that it knows no topics yet.
+    unready: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +62,7 @@ impl FakeBroker {
             overdrawn: 0,
             fetch_streams: 0,
             configs: Vec::new(),
+            unready: 0,
         };
         let broker = Self {
             port: incoming.local_addr().unwrap().port(),
@@ -98,6 +101,10 @@ impl FakeBroker {
     pub(crate) fn configure(&self, name: &str, value: &str) {
         let entry = t::ConfigEntry { name: name.to_owned(), value: value.to_owned() };
         self.state().configs.push(entry);
+    }
+
+    pub(crate) fn know_no_topics_for(&self, requests: usize) {
+        self.state().unready = requests;
     }
 
     /// The size of every batch of a partition.
@@ -315,6 +322,10 @@ impl BrokerService for FakeBroker {
         &self,
         request: Request<v1::DescribeTopicsRequest>,
     ) -> Result<Response<v1::DescribeTopicsResponse>, Status> {
+        if let Some(left) = self.state().unready.checked_sub(1) {
+            self.state().unready = left;
+            return Err(to_status(&remote(Reason::LeaderNotAvailable)));
+        }
         let endpoint =
             t::BrokerEndpoint { broker_id: 1, host: "127.0.0.1".into(), port: self.port.into() };
         let broker = t::Broker { endpoint: Some(endpoint), ..Default::default() };
