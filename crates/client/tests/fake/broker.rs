@@ -107,6 +107,13 @@ impl FakeBroker {
         self.state().unready = requests;
     }
 
+    fn is_unready(&self) -> bool {
+        let mut state = self.state();
+        let left = state.unready.checked_sub(1);
+        state.unready = left.unwrap_or_default();
+        left.is_some()
+    }
+
     /// The size of every batch of a partition.
     pub(crate) fn batch_sizes(&self, partition: usize) -> Vec<usize> {
         self.state().logs[partition].iter().map(|batch| batch.bytes().len()).collect()
@@ -322,8 +329,7 @@ impl BrokerService for FakeBroker {
         &self,
         request: Request<v1::DescribeTopicsRequest>,
     ) -> Result<Response<v1::DescribeTopicsResponse>, Status> {
-        if let Some(left) = self.state().unready.checked_sub(1) {
-            self.state().unready = left;
+        if self.is_unready() {
             return Err(to_status(&remote(Reason::LeaderNotAvailable)));
         }
         let endpoint =
