@@ -48,7 +48,8 @@ pub struct Limits {
     /// Bytes of one produce stream that were read and not answered yet. Beyond them, the
     /// stream is not read on.
     pub stream_bytes: u32,
-    /// The most that one fetch returns, whatever it asks for.
+    /// The most that one fetch returns, whatever it asks for; a first batch that is larger is
+    /// returned whole. A client that does not read its answer costs the broker this much.
     pub fetch_bytes: u32,
     /// Partitions that one fetch or one stream may name.
     pub fetch_partitions: usize,
@@ -113,7 +114,7 @@ impl Default for Limits {
             group_commit: 256,
             produce_bytes: 256 * 1024 * 1024,
             stream_bytes: 16 * 1024 * 1024,
-            fetch_bytes: 55 * 1024 * 1024,
+            fetch_bytes: 8 * 1024 * 1024,
             fetch_partitions: 10_000,
         }
     }
