@@ -165,7 +165,11 @@ impl Producer {
     /// [`ClientError::Closed`], or what the brokers say about the topic; that it does not exist, at
     /// once. Then the record was not handed over.
     pub async fn send(&self, record: ProducerRecord) -> Result<Delivery, ClientError> {
-        let topic = self.topic(&record).await?;
+        // The usual case does without a deadline, for which it would have to look at the clock.
+        let topic = match self.known_topic(&record) {
+            Some(topic) => topic,
+            None => self.topic(&record).await?,
+        };
         let new = NewRecord {
             timestamp: record.timestamp.unwrap_or_else(|| self.inner.clock.now()),
             key: record.key.as_deref(),
@@ -204,9 +208,12 @@ impl Producer {
             .or_else(in_turn)
             .ok_or_else(|| ClientError::NoPartitions { topic: topic.name.clone() })?;
         let to = TopicPartition::new(topic.name.clone(), partition);
-        let now = self.inner.start.elapsed();
-        let new_batch = || NewBatch { ticket: Ticket::new(), limit: self.batch_limit(topic) };
-        match accumulator.append(&to, record, now, new_batch) {
+        let new_batch = || NewBatch {
+            ticket: Ticket::new(),
+            limit: self.batch_limit(topic),
+            opened: self.inner.start.elapsed(),
+        };
+        match accumulator.append(&to, record, new_batch) {
             Ok(appended) => {
                 let delivery = Delivery::new(to, appended.ticket, appended.index);
                 Ok((delivery, appended.wake))
@@ -226,6 +233,12 @@ impl Producer {
             }
         };
         self.inner.config.batch_bytes.min(allowed.saturating_sub(margin))
+    }
+
+    /// The topic of a record, if it was seen and has its partition.
+    fn known_topic(&self, record: &ProducerRecord) -> Option<Arc<Topic>> {
+        let topic = self.inner.metadata.known_topic(&record.topic)?;
+        check_partition(topic, record.partition).ok()
     }
 
     /// The topic of a record, made if it is missing. What may pass is waited for.

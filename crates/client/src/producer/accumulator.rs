@@ -56,6 +56,8 @@ pub(crate) struct NewBatch<T> {
     pub(crate) ticket: T,
     /// Its size before it is packed, in bytes; one record may exceed it, alone.
     pub(crate) limit: usize,
+    /// When that is.
+    pub(crate) opened: Duration,
 }
 
 /// Whether whoever sends must be woken.
@@ -84,7 +86,7 @@ pub(crate) struct Pending<T> {
 }
 
 impl<T> Pending<T> {
-    fn new(batch: NewBatch<T>, builder: BatchBuilder, memory: usize, opened: Duration) -> Self {
+    fn new(batch: NewBatch<T>, builder: BatchBuilder, memory: usize) -> Self {
         Self {
             ticket: batch.ticket,
             limit: batch.limit,
@@ -93,7 +95,7 @@ impl<T> Pending<T> {
             last_failure: None,
             builder,
             sealed: None,
-            opened,
+            opened: batch.opened,
             closed: false,
         }
     }
@@ -156,7 +158,6 @@ impl<T: Clone> Accumulator<T> {
         &mut self,
         to: &TopicPartition,
         record: NewRecord<'_>,
-        now: Duration,
         new_batch: impl FnOnce() -> NewBatch<T>,
     ) -> Result<Appended<T>, RecordError> {
         let size = record.size();
@@ -174,11 +175,13 @@ impl<T: Clone> Accumulator<T> {
             last.memory += size;
             (last.ticket.clone(), last.builder.record_count() - 1)
         } else {
-            let mut builder = BatchBuilder::new(self.gathering.compression);
+            // Where batches pile up, the next one becomes as large as the last.
+            let bytes = queue.waiting.back().map_or(0, |last| last.builder.plain_size());
+            let mut builder = BatchBuilder::with_capacity(self.gathering.compression, bytes);
             builder.push(timestamp, key, value, headers)?;
             let batch = new_batch();
             let ticket = batch.ticket.clone();
-            queue.waiting.push_back(Pending::new(batch, builder, size, now));
+            queue.waiting.push_back(Pending::new(batch, builder, size));
             wake = Wake::Sender;
             (ticket, 0)
         };

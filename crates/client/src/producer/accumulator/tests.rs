@@ -37,9 +37,9 @@ impl Harness {
         let Self { tickets, batch_bytes, .. } = self;
         let new_batch = || {
             *tickets += 1;
-            NewBatch { ticket: *tickets, limit: *batch_bytes }
+            NewBatch { ticket: *tickets, limit: *batch_bytes, opened: now }
         };
-        self.accumulator.append(&partition(to), record, now, new_batch).unwrap()
+        self.accumulator.append(&partition(to), record, new_batch).unwrap()
     }
 
     /// Partition and ticket of what is due.
