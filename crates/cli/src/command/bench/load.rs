@@ -121,6 +121,11 @@ impl Bound {
             && self.clock.monotonic() < self.until
             && !self.interrupted.is_cancelled()
     }
+
+    /// Records that may follow after `records`, if there is time.
+    pub(super) const fn rest(&self, records: u64) -> u64 {
+        self.records.saturating_sub(records)
+    }
 }
 
 /// A batch of as many records as fit.

@@ -89,7 +89,8 @@ impl Contender for Producing<'_> {
             producer.close().await?;
             topic.delete().await
         };
-        self.stage.on_client(delete).await
+        self.stage.on_client(delete).await?;
+        self.stage.emptied().await
     }
 }
 

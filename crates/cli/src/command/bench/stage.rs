@@ -1,6 +1,7 @@
 //! Where both sides perform: a folder on disk, and runtimes of their own for who asks and who
 //! serves, so that each side's CPU time can be told apart.
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ const SERVER_THREADS: &str = "bench-server";
 
 /// Between two looks at a cluster that starts.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long the removal of a topic may take.
+const REMOVAL: Duration = Duration::from_mins(1);
 
 /// A folder that is removed at the end.
 pub(super) struct Folder(TempDir);
@@ -171,6 +175,24 @@ impl Stage {
         self.server_threads.run(PlainServer::start(file, durability)).await
     }
 
+    /// Waits until nothing is left of topics that were deleted: to remove a large file keeps a disk
+    /// busy, and must not fall into the turn to come. Of a running cluster that cannot be seen.
+    ///
+    /// # Errors
+    ///
+    /// The data directory cannot be read, or something stays in it.
+    pub(super) async fn emptied(&self) -> Result<(), Failure> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let emptying = async {
+            while holds_folders(&own.data)? {
+                sleep(ASK_AGAIN).await;
+            }
+            Ok(())
+        };
+        let late = |_elapsed| Failure::new(Exit::Other, "a deleted topic stays on the disk");
+        timeout(REMOVAL, emptying).await.map_err(late)?
+    }
+
     /// Stops what was started.
     ///
     /// # Errors
@@ -201,6 +223,8 @@ async fn serving(client: Client, limit: Duration) -> Result<(), Failure> {
 /// A coordinator and a broker in this process.
 struct OwnCluster {
     broker: SocketAddr,
+    /// Where the broker keeps a folder for each partition.
+    data: PathBuf,
     /// The broker's first: it tells the coordinator that it leaves.
     running: [(CancellationToken, JoinHandle<Result<(), String>>); 2],
 }
@@ -214,16 +238,17 @@ impl OwnCluster {
             ..coordinator::Config::default()
         };
         let coordinator = coordinator.build().map_err(|error| refused(&error))?;
+        let data = folder.join("broker");
         let broker = broker::Config {
             listen,
-            data_dir: folder.join("broker"),
+            data_dir: data.clone(),
             coordinators: vec![coordinator.address().to_string()],
             ..broker::Config::default()
         };
         let broker = broker.build().await.map_err(|error| refused(&error))?;
         let address = broker.address();
         let running = [spawn(|stop| broker.run(stop)), spawn(|stop| coordinator.run(stop))];
-        Ok(Self { broker: address, running })
+        Ok(Self { broker: address, data, running })
     }
 
     async fn stop(self) -> Result<(), Failure> {
@@ -235,6 +260,15 @@ impl OwnCluster {
         }
         first.map_err(|error| Failure::new(Exit::Other, error))
     }
+}
+
+fn holds_folders(directory: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(directory)? {
+        if entry?.file_type()?.is_dir() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn spawn<E, F>(
