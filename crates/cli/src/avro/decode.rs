@@ -4,8 +4,11 @@ use thiserror::Error;
 use super::MAX_DEPTH;
 use super::shape::{Field, Node, NodeId, Shape};
 
-/// How many items of an array may take no bytes: a few bytes may claim any number of nulls.
-const MAX_EMPTY_ITEMS: u64 = 1 << 16;
+/// How many values a datum may hold beyond those that its bytes account for: nulls, and records of
+/// them, take no bytes, so a few bytes may claim any number.
+const MAX_EMPTY_VALUES: usize = 1 << 16;
+/// How many values a byte may account for: itself, and the records around it.
+const VALUES_PER_BYTE: usize = 8;
 
 /// Bytes that are no datum of their schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -28,6 +31,9 @@ pub(crate) enum Undecodable {
     /// Nested deeper than any reader should follow.
     #[error("the datum nests deeper than 200 levels")]
     TooDeep,
+    /// More values than any reader should make of so few bytes.
+    #[error("the datum claims far more values than its bytes can justify")]
+    TooLarge,
 }
 
 impl Shape {
@@ -37,7 +43,9 @@ impl Shape {
     ///
     /// [`Undecodable`], when the bytes are not that.
     pub(crate) fn decode(&self, datum: &[u8]) -> Result<Value, Undecodable> {
-        let mut decoder = Decoder { shape: self, rest: datum };
+        let of_bytes = datum.len().saturating_mul(VALUES_PER_BYTE);
+        let values_left = of_bytes.saturating_add(MAX_EMPTY_VALUES);
+        let mut decoder = Decoder { shape: self, rest: datum, values_left };
         let value = decoder.value(self.root(), MAX_DEPTH)?;
         match decoder.rest.len() {
             0 => Ok(value),
@@ -49,11 +57,13 @@ impl Shape {
 struct Decoder<'s, 'd> {
     shape: &'s Shape,
     rest: &'d [u8],
+    values_left: usize,
 }
 
 impl<'s, 'd> Decoder<'s, 'd> {
     fn value(&mut self, id: NodeId, depth: u32) -> Result<Value, Undecodable> {
         let depth = depth.checked_sub(1).ok_or(Undecodable::TooDeep)?;
+        self.values_left = self.values_left.checked_sub(1).ok_or(Undecodable::TooLarge)?;
         let shape: &'s Shape = self.shape;
         Ok(match shape.node(id) {
             Node::Null => Value::Null,
@@ -69,11 +79,11 @@ impl<'s, 'd> Decoder<'s, 'd> {
             Node::Long => self.long()?.into(),
             Node::Float => {
                 let number = f32::from_le_bytes(self.array_of()?);
-                float(f64::from(number), number.to_string())
+                float(f64::from(number), &number.to_string())
             }
             Node::Double => {
                 let number = f64::from_le_bytes(self.array_of()?);
-                float(number, number.to_string())
+                float(number, &number.to_string())
             }
             Node::Bytes => text_of(self.sized()?),
             Node::Fixed { size, .. } => text_of(self.take(*size)?),
@@ -92,12 +102,8 @@ impl<'s, 'd> Decoder<'s, 'd> {
     fn array(&mut self, items: NodeId, depth: u32) -> Result<Value, Undecodable> {
         let mut values = Vec::new();
         while let Some(count) = self.block("array")? {
-            let before = self.rest.len();
-            for done in 0..count {
+            for _ in 0..count {
                 values.push(self.value(items, depth)?);
-                if done == MAX_EMPTY_ITEMS && self.rest.len() == before {
-                    return Err(Undecodable::Illegal { of: "array" });
-                }
             }
         }
         Ok(Value::Array(values))
@@ -189,10 +195,20 @@ impl<'s, 'd> Decoder<'s, 'd> {
 }
 
 /// A float as JSON. `shortest` is the shortest text that reads back as the same number; what JSON
-/// has no number for (`NaN`, `inf`) stays text.
-fn float(number: f64, shortest: String) -> Value {
+/// has no number for is the word that Avro's own tools print.
+fn float(number: f64, shortest: &str) -> Value {
     let parsed = if number.is_finite() { shortest.parse().ok() } else { None };
-    parsed.map_or(Value::String(shortest), Value::Number)
+    parsed.map_or_else(|| special_word(number).into(), Value::Number)
+}
+
+fn special_word(number: f64) -> &'static str {
+    if number.is_nan() {
+        "NaN"
+    } else if number.is_sign_positive() {
+        "Infinity"
+    } else {
+        "-Infinity"
+    }
 }
 
 /// One character for each byte, as Avro's JSON encoding has it.

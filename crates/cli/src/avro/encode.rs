@@ -89,6 +89,14 @@ impl<'s> Encoder<'s> {
                 let number = number.ok_or_else(|| range(value, "double"))?;
                 self.out.extend_from_slice(&number.to_le_bytes());
             }
+            (Node::Float, Value::String(word)) => {
+                let number: f32 = special_number(word).ok_or_else(|| mismatch(node, value))?;
+                self.out.extend_from_slice(&number.to_le_bytes());
+            }
+            (Node::Double, Value::String(word)) => {
+                let number: f64 = special_number(word).ok_or_else(|| mismatch(node, value))?;
+                self.out.extend_from_slice(&number.to_le_bytes());
+            }
             (Node::String, Value::String(text)) => self.sized(text.as_bytes()),
             (Node::Bytes, Value::String(text)) => {
                 let bytes = bytes_of(text)?;
@@ -109,12 +117,7 @@ impl<'s> Encoder<'s> {
             (Node::Record { name, fields }, Value::Object(members)) => {
                 self.record(name, fields, members, depth)?;
             }
-            (node, value) => {
-                return Err(Problem::Mismatch {
-                    wanted: node.label().to_owned(),
-                    found: describe(value),
-                });
-            }
+            (node, value) => return Err(mismatch(node, value)),
         }
         Ok(())
     }
@@ -186,24 +189,36 @@ impl<'s> Encoder<'s> {
             return self.value(branch, inner, depth);
         }
         let (length, here) = (self.out.len(), self.path.len());
+        let is_text = value.is_string() && self.holds_text(branches);
+        let mut failures = Vec::new();
         for (index, branch) in branches.iter().enumerate() {
-            self.count(index);
-            if self.value(*branch, value, depth).is_ok() {
-                return Ok(());
+            let node = self.shape.node(*branch);
+            if is_text && matches!(node, Node::Float | Node::Double) {
+                // "NaN" is a text where it can be one.
+                continue;
             }
+            self.count(index);
+            let Err(problem) = self.value(*branch, value, depth) else { return Ok(()) };
             self.out.truncate(length);
-            self.path.truncate(here);
+            let path = self.path.split_off(here);
+            if !matches!(node, Node::Null) {
+                failures.push((problem, path));
+            }
         }
-        let others: Vec<_> = branches
-            .iter()
-            .filter(|branch| !matches!(self.shape.node(**branch), Node::Null))
-            .collect();
-        if let (&[only], false) = (others.as_slice(), value.is_null()) {
-            // Again, for its error: it says more than that nothing fits.
-            return self.value(*only, value, depth);
+        if failures.len() == 1
+            && !value.is_null()
+            && let Some((problem, path)) = failures.pop()
+        {
+            // It says more than that nothing fits.
+            self.path.extend(path);
+            return Err(problem);
         }
         let labels: Vec<_> = branches.iter().map(|id| self.shape.node(*id).label()).collect();
         Err(Problem::Mismatch { wanted: labels.join(" or "), found: describe(value) })
+    }
+
+    fn holds_text(&self, branches: &[NodeId]) -> bool {
+        branches.iter().any(|branch| matches!(self.shape.node(*branch), Node::String))
     }
 
     fn named_branch<'v>(
@@ -257,6 +272,20 @@ impl<'s> Encoder<'s> {
             }
         }
         text
+    }
+}
+
+fn mismatch(node: &Node, value: &Value) -> Problem {
+    Problem::Mismatch { wanted: node.label().to_owned(), found: describe(value) }
+}
+
+/// What JSON has no number for, by the word that Avro's own tools print.
+fn special_number<F: From<f32>>(word: &str) -> Option<F> {
+    match word {
+        "NaN" => Some(f32::NAN.into()),
+        "Infinity" => Some(f32::INFINITY.into()),
+        "-Infinity" => Some(f32::NEG_INFINITY.into()),
+        _ => None,
     }
 }
 
