@@ -10,9 +10,6 @@ use super::Data;
 use super::forward::{Peer, leader_hint};
 use crate::fetching::{Asked, FetchError, Fetched, Query};
 
-/// What one fetch returns at most if it does not say, as in Kafka.
-const DEFAULT_MAX_BYTES: usize = 50 * 1024 * 1024;
-
 /// What a fetch may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -39,12 +36,13 @@ pub(super) async fn fetch(
 
 fn decode(request: &FetchRequest, limits: Limits) -> Result<Query, InvalidMessage> {
     within(request.partitions.len(), limits)?;
-    let max_bytes = or_default(request.max_bytes, DEFAULT_MAX_BYTES).min(limits.bytes);
+    let max_bytes = or_default(request.max_bytes, limits.bytes).min(limits.bytes);
     let partitions = request.partitions.iter().map(|asked| asked_of(asked, max_bytes));
     Ok(Query {
         partitions: partitions.collect::<Result<_, _>>()?,
         max_wait: Duration::from_millis(u64::from(request.max_wait_ms)),
-        min_bytes: or_default(request.min_bytes, 1),
+        // More than an answer may hold would only ever be waited for in vain.
+        min_bytes: or_default(request.min_bytes, 1).min(max_bytes),
         max_bytes,
     })
 }
