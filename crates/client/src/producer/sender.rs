@@ -13,12 +13,12 @@ use tracing::debug;
 use types::{BrokerId, TopicName, TopicPartition};
 use wire::v1::broker as v1;
 
-use super::{Gathered, Inner};
 use super::accumulator::Pending;
 use super::config::Acks;
 use super::delivery::{Outcome, Ticket};
 use super::stream::{self, Answer, Attempt, MAX_UNDER_WAY, StreamSettings};
 use super::verdict::{Failure, Verdict, judge};
+use super::{Gathered, Inner};
 use crate::ClientError;
 use crate::backoff::{random, wait};
 use crate::metadata::{Leader, Missing, no_leader};
