@@ -44,6 +44,6 @@ impl Session {
     ///
     /// The address is none.
     pub(crate) fn registry(&self) -> Result<RegistryClient, Failure> {
-        Ok(RegistryClient::new(&self.common.registry)?)
+        Ok(RegistryClient::with_timeout(&self.common.registry, self.common.timeout)?)
     }
 }

@@ -20,11 +20,13 @@ use types::SchemaId;
 
 use self::cache::IdCache;
 
-/// How long one request may take.
+/// How long one request may take unless told otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer that is read, in bytes: several of the largest schemas.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// The largest id of a schema: registries count from 1 in 31 bits.
+const MAX_ID: u32 = i32::MAX.cast_unsigned();
 /// Schemas kept by id. A schema never changes under its id.
 const MAX_CACHED: usize = 1000;
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -124,12 +126,21 @@ impl RegistryClient {
     ///
     /// [`RegistryError::InvalidUrl`].
     pub fn new(url: &str) -> Result<Self, RegistryError> {
+        Self::with_timeout(url, REQUEST_TIMEOUT)
+    }
+
+    /// The same, with so much time for each request.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::InvalidUrl`].
+    pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, RegistryError> {
         let invalid = |detail: String| RegistryError::InvalidUrl { url: url.to_owned(), detail };
         let parsed = reqwest::Url::parse(url).map_err(|error| invalid(error.to_string()))?;
         if parsed.cannot_be_a_base() || parsed.host_str().is_none() {
             return Err(invalid("it names no host".to_owned()));
         }
-        let http = Client::builder().timeout(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
+        let http = Client::builder().timeout(timeout).connect_timeout(CONNECT_TIMEOUT);
         Ok(Self {
             http: http.build().map_err(|error| invalid(error.to_string()))?,
             url: Arc::from(url.trim_end_matches('/')),
@@ -166,6 +177,12 @@ impl RegistryClient {
     pub async fn schema(&self, id: SchemaId) -> Result<String, RegistryError> {
         if let Some(schema) = self.cache().get(id) {
             return Ok(schema);
+        }
+        // Any binary payload may seem to name one of these, and what a registry answers then does
+        // not tell it from an address that is wrong.
+        if !(1..=MAX_ID).contains(&id.get()) {
+            let message = format!("Schema {id} not found");
+            return Err(RegistryError::NotFound { error_code: 40403, message });
         }
         let found: SchemaString = self.get(&format!("/schemas/ids/{id}")).await?;
         check_avro(found.schema_type)?;

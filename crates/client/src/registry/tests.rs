@@ -61,6 +61,23 @@ async fn a_page_that_is_not_there_is_not_a_schema_that_is_not_there() {
 }
 
 #[tokio::test]
+async fn an_id_that_no_registry_gives_out_is_not_found_whatever_the_registry_says() {
+    let registry = registry(StatusCode::NOT_FOUND, "HTTP 404 Not Found").await;
+    for id in [0, 1 << 31, u32::MAX] {
+        assert!(registry.schema(SchemaId::new(id)).await.unwrap_err().is_not_found(), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_hangs_is_waited_for_as_long_as_was_said() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let registry = RegistryClient::with_timeout(&url, Duration::from_millis(100)).unwrap();
+    let asked = tokio::time::timeout(Duration::from_secs(20), registry.subjects()).await;
+    assert!(matches!(asked.unwrap(), Err(RegistryError::Unreachable { .. })));
+}
+
+#[tokio::test]
 async fn a_missing_schema_is_not_found() {
     let body = r#"{"error_code":40403,"message":"Schema 1 not found"}"#;
     let registry = registry(StatusCode::NOT_FOUND, body).await;
