@@ -18,7 +18,6 @@ mod offsets;
 mod output;
 mod session;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -49,13 +48,11 @@ fn execute(args: Args, output: &mut Output) -> Result<(), Failure> {
         let interrupted = daemon::shutdown::on_signal()?;
         let session =
             Session { common: args.common, clock: Clock::new(), interrupted: interrupted.clone() };
-        tokio::select! {
-            result = command::run(args.noun, &session, output) => result,
-            waited = second_interrupt(interrupted) => {
-                waited?;
-                Err(Failure::Told(Exit::Interrupted))
-            }
-        }
+        // On a thread of the runtime: this one may be stuck in writing to a pipe that nobody reads.
+        let insisting = tokio::spawn(second_interrupt(interrupted));
+        let result = command::run(args.noun, &session, output).await;
+        insisting.abort();
+        result
     });
     // A read from a terminal may be under way, which nothing can interrupt.
     runtime.shutdown_background();
@@ -63,7 +60,10 @@ fn execute(args: Args, output: &mut Output) -> Result<(), Failure> {
 }
 
 /// The first Ctrl-C asks to finish, the second one insists.
-async fn second_interrupt(first: CancellationToken) -> io::Result<()> {
+#[expect(clippy::exit, reason = "the main thread may be stuck in a write that nothing interrupts")]
+async fn second_interrupt(first: CancellationToken) {
     first.cancelled().await;
-    ctrl_c().await
+    if ctrl_c().await.is_ok() {
+        std::process::exit(Exit::Interrupted.code().into());
+    }
 }

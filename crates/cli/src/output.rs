@@ -35,6 +35,18 @@ pub(crate) fn counted(number: u64, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
+/// What a person types, read where waiting for it keeps nobody: Ctrl-C must be heard meanwhile.
+///
+/// # Errors
+///
+/// Stdin cannot be read, or holds no text.
+pub(crate) async fn typed(
+    read: impl FnOnce(&mut String) -> io::Result<usize> + Send + 'static,
+) -> io::Result<String> {
+    let mut text = String::new();
+    tokio::task::spawn_blocking(move || read(&mut text).map(|_| text)).await?
+}
+
 /// A result that can be shown to people as well as to programs.
 pub(crate) trait Show: Serialize {
     /// What people read.
@@ -151,14 +163,13 @@ impl Output {
     /// # Errors
     ///
     /// Nobody is there to ask, or the answer is no.
-    pub(crate) fn confirm(&mut self, plan: &str) -> Result<(), Failure> {
+    pub(crate) async fn confirm(&mut self, plan: &str) -> Result<(), Failure> {
         if !io::stdin().is_terminal() {
             let message = format!("{plan}: nobody is there to confirm it; add --yes");
             return Err(Failure::usage(message));
         }
         write!(self.notes, "{plan}. Go on? [y/N] ").and_then(|()| self.notes.flush()).ok();
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
+        let answer = typed(|answer| io::stdin().read_line(answer)).await?;
         match answer.trim() {
             "y" | "Y" | "yes" => Ok(()),
             _ => Err(Failure::new(Exit::Other, "nothing was changed")),

@@ -12,11 +12,11 @@ use record::Record;
 use types::{TopicName, TopicPartition};
 
 use self::decoder::Decoder;
-use self::plan::{Reading, plan};
+use self::plan::{Leave, Reading, plan};
 use crate::args::consume::Consume;
 use crate::exit::{Exit, Failure};
 use crate::format::{Format, Payload, Shown};
-use crate::offsets::{Point, Range};
+use crate::offsets::Range;
 use crate::output::{Output, Style, counted};
 use crate::session::Session;
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(
     let client = session.client().await?;
     let topics = subscribe(&client, &consume.topics).await?;
     let mut readings =
-        plan(&topics, &consume.partitions, range(&consume), &client.admin(), session).await?;
+        plan(&topics, &consume.partitions, extent(&consume), &client.admin(), session).await?;
     readings.retain(|_, reading| !reading.is_over());
     let from: Vec<_> =
         readings.iter().map(|(of, reading)| (of.clone(), StartAt::Offset(reading.from))).collect();
@@ -78,17 +78,13 @@ fn advise(error: ClientError) -> Failure {
 }
 
 /// The part asked for; `-e` bounds it by the end as it is now.
-fn range(consume: &Consume) -> Range {
+fn extent(consume: &Consume) -> (Range, Leave) {
     let range = match (consume.offset, consume.from_beginning) {
         (Some(range), _) => range,
         (None, true) => Range::FROM_BEGINNING,
         (None, false) => Range::FOLLOW,
     };
-    if consume.exit_at_end {
-        Range { until: range.until.or(Some(Point::End)), ..range }
-    } else {
-        range
-    }
+    (range, if consume.exit_at_end { Leave::AtEnd } else { Leave::WithRange })
 }
 
 fn format(consume: &Consume, output: &Output) -> Format {

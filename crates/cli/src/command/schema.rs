@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::schema::{Compat, SchemaRef, Verb};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Show, Style, Table};
+use crate::output::{Output, Show, Style, Table, typed};
 use crate::session::Session;
 
 /// Does what the verb says.
@@ -55,10 +55,9 @@ pub(crate) async fn run(verb: Verb, session: &Session, output: &mut Output) -> R
 /// # Errors
 ///
 /// It cannot be read.
-pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+pub(crate) async fn read(path: &Path) -> Result<String, Failure> {
     let text = if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
+        typed(|text| io::stdin().read_to_string(text)).await
     } else {
         fs::read_to_string(path)
     };
@@ -88,7 +87,7 @@ async fn register(
     file: &Path,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let text = read(file)?;
+    let text = read(file).await?;
     let id = registry.register(&subject, &text).await.map_err(|error| {
         let advice = || format!("schema check {subject} {}", file.display());
         Failure::from(error).next_if(Exit::Conflict, advice)
@@ -181,7 +180,7 @@ async fn check(
     file: &Path,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let text = read(file)?;
+    let text = read(file).await?;
     let Verdict { is_compatible, messages } =
         registry.check(subject, &text).await.map_err(no_such)?;
     output.show(&Checked { is_compatible, messages })?;
@@ -219,7 +218,7 @@ async fn delete(
         let what =
             version.map_or("all versions".to_owned(), |version| format!("version {version}"));
         let how = if permanent { " for good" } else { "" };
-        output.confirm(&format!("This deletes {what} of {subject}{how}"))?;
+        output.confirm(&format!("This deletes {what} of {subject}{how}")).await?;
     }
     let deletion = if permanent { Deletion::Permanent } else { Deletion::Soft };
     let versions = match version {

@@ -46,7 +46,7 @@ pub(crate) async fn run(verb: Verb, session: &Session, output: &mut Output) -> R
         Verb::Delete { topics } => {
             if !session.common.yes {
                 let names: Vec<_> = topics.iter().map(TopicName::as_str).collect();
-                output.confirm(&format!("This deletes {} and all in it", names.join(", ")))?;
+                output.confirm(&format!("This deletes {} and all in it", names.join(", "))).await?;
             }
             let outcomes = session.client().await?.admin().delete_topics(&topics).await?;
             let advise = |failure: Failure, _: &TopicName| {

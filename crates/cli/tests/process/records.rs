@@ -1,4 +1,6 @@
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -18,6 +20,8 @@ fn a_lab_can_be_talked_to() {
     lines_come_back_as_they_were_typed(&lab);
     a_range_is_what_was_asked_for(&lab);
     a_follower_sees_what_comes_until_ctrl_c(&lab);
+    ctrl_c_is_heard_by_a_writer_that_nobody_reads(&lab);
+    a_binary_payload_does_not_end_the_decoding(&lab);
     a_bad_avro_line_is_told_and_the_rest_is_sent(&lab);
     json_goes_from_topic_to_topic(&lab);
     topics_are_made_described_and_deleted(&lab);
@@ -44,6 +48,8 @@ fn a_range_is_what_was_asked_for(lab: &Lab) {
         (":end", "0@k 1@k 2@k "),
         ("@-1h", "0@k 1@k 2@k "),
         ("end", ""),
+        // -e leaves at the end, also where the range goes on behind it.
+        ("1:100", "1@k 2@k "),
     ] {
         let read = lab.dohle(&["consume", "range", "-e", "-o", range, "-f", "%v@%k "], "");
         assert_eq!((read.code, read.stdout.as_str()), (Some(0), expected), "{range}: {read:?}");
@@ -62,6 +68,38 @@ fn a_follower_sees_what_comes_until_ctrl_c(lab: &Lab) {
     assert_eq!(lines.next().unwrap().unwrap(), "second");
     interrupt(&follower);
     assert_eq!(follower.wait().unwrap().code(), Some(130));
+}
+
+fn ctrl_c_is_heard_by_a_writer_that_nobody_reads(lab: &Lab) {
+    let lines = format!("{}\n", "x".repeat(1000)).repeat(1000);
+    assert_eq!(lab.dohle(&["produce", "much"], &lines).code, Some(0));
+    let mut stuck = lab.spawn(&["consume", "much", "--from-beginning"]);
+    let mut output = stuck.stdout.take().unwrap();
+    output.read_exact(&mut [0]).unwrap();
+    let ended = (0..400).find_map(|_| {
+        interrupt(&stuck);
+        sleep(Duration::from_millis(50));
+        stuck.try_wait().unwrap()
+    });
+    if ended.is_none() {
+        stuck.kill().unwrap();
+    }
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(130));
+}
+
+fn a_binary_payload_does_not_end_the_decoding(lab: &Lab) {
+    let schema = r#"{"type":"record","name":"n","fields":[{"name":"n","type":"int"}]}"#;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("n.avsc");
+    std::fs::write(&file, schema).unwrap();
+    // It seems to name schema 4294967295.
+    let binary = r#"{"value_base64":"AP////8B","partition":0}"#;
+    assert_eq!(lab.dohle(&["produce", "mixed", "-f", "json"], binary).code, Some(0));
+    let avro = format!("--avro=@{}", file.display());
+    assert_eq!(lab.dohle(&["produce", "mixed", "-p", "0", &avro], "{\"n\": 7}\n").code, Some(0));
+    let read = lab.dohle(&["consume", "mixed", "--from-beginning", "-e", "-f", "json"], "");
+    let values: Vec<_> = json_lines(&read).into_iter().map(|line| line["value"].clone()).collect();
+    assert_eq!(values, [Value::Null, serde_json::json!({"n": 7})], "{read:?}");
 }
 
 fn a_bad_avro_line_is_told_and_the_rest_is_sent(lab: &Lab) {

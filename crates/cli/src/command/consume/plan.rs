@@ -26,11 +26,20 @@ impl Reading {
     }
 }
 
+/// When reading is over at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// At the end, as it is now.
+    AtEnd,
+    /// Where the range ends, if it does.
+    WithRange,
+}
+
 /// Places the range in every partition asked for, as the partitions are now.
 pub(super) async fn plan(
     topics: &[Arc<Topic>],
     wanted: &[u32],
-    range: Range,
+    (range, leave): (Range, Leave),
     admin: &Admin,
     session: &Session,
 ) -> Result<BTreeMap<TopicPartition, Reading>, Failure> {
@@ -49,9 +58,13 @@ pub(super) async fn plan(
         let at = |offsets: &Offsets| offsets.get(partition).copied();
         let start = at(&starts).unwrap_or(Offset::ZERO);
         let extent = Extent { start, end: at(&ends).unwrap_or(start) };
+        let until = range.until.map(|point| point.place(extent, at(&until)));
         let reading = Reading {
             from: range.from.place(extent, at(&from)),
-            until: range.until.map(|point| point.place(extent, at(&until))),
+            until: match leave {
+                Leave::AtEnd => Some(until.unwrap_or(extent.end).min(extent.end)),
+                Leave::WithRange => until,
+            },
         };
         readings.insert(partition.clone(), reading);
     }

@@ -72,7 +72,7 @@ async fn register(
     subject: &str,
     path: &Path,
 ) -> Result<(SchemaId, String), Failure> {
-    let text = crate::command::schema::read(path)?;
+    let text = crate::command::schema::read(path).await?;
     let id = registry.register(subject, &text).await.map_err(|error| {
         let advice = || format!("schema check {subject} {}", path.display());
         Failure::from(error).next_if(Exit::Conflict, advice)
