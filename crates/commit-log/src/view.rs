@@ -38,12 +38,8 @@ impl<D: Disk> Piece<D> {
     /// Up to `wanted` bytes from `position` on, fewer only at the end of the piece.
     pub(crate) fn read(&self, position: u64, wanted: usize) -> Result<Vec<u8>, ReadError> {
         let left = usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; wanted.min(left)];
-        self.segment
-            .file()
-            .read_exact_at(&mut buffer, position)
-            .map_err(|error| self.unreadable(error))?;
-        Ok(buffer)
+        let file = self.segment.file();
+        file.read_vec_at(wanted.min(left), position).map_err(|error| self.unreadable(error))
     }
 
     pub(crate) fn unreadable(&self, error: std::io::Error) -> ReadError {

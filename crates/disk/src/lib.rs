@@ -161,6 +161,17 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Reads `len` bytes from `position` on, over as many reads as it takes, into memory of their
+    /// own.
+    ///
+    /// # Errors
+    /// As [`DiskFile::read_exact_at`].
+    fn read_vec_at(&self, len: usize, position: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.read_exact_at(&mut bytes, position)?;
+        Ok(bytes)
+    }
+
     /// Writes all of `bytes` from `position` on.
     ///
     /// # Errors

@@ -3,7 +3,8 @@ use std::io::{self, IoSlice, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use rustix::io::Errno;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use crate::{Disk, DiskFile, Entry, EntryKind, LockError};
 
@@ -107,6 +108,23 @@ impl DiskFile for RealFile {
                 done => return done,
             }
         }
+    }
+
+    /// Memory that is about to be read into is not zeroed first, which cost a fetch from the page
+    /// cache a tenth of its time.
+    fn read_vec_at(&self, len: usize, position: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let at = position.saturating_add(bytes.len() as u64);
+            match pread(&self.0, spare_capacity(&mut bytes), at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // There may have been room for more.
+        bytes.truncate(len);
+        Ok(bytes)
     }
 
     fn write_all_vectored_at(

@@ -33,6 +33,7 @@ on_every_disk! {
     a_vectored_write_is_one_run_of_bytes
     a_write_beyond_the_end_leaves_zeros_between
     a_read_stops_at_the_end
+    a_read_returns_the_bytes_asked_for_and_no_more
     a_cut_file_ends_at_the_cut
     a_name_is_created_once
     a_removed_file_stays_readable_for_those_who_hold_it
@@ -93,6 +94,17 @@ fn a_read_stops_at_the_end<D: Disk>(disk: &D, dir: &Path) {
     assert_eq!(file.read_at(&mut buffer, 99).unwrap(), 0);
     let past = file.read_exact_at(&mut buffer, 0);
     assert_eq!(kind_of(past), Some(io::ErrorKind::UnexpectedEof));
+    assert_eq!(kind_of(file.read_vec_at(3, 1)), Some(io::ErrorKind::UnexpectedEof));
+}
+
+fn a_read_returns_the_bytes_asked_for_and_no_more<D: Disk>(disk: &D, dir: &Path) {
+    let file = disk.create_new(&dir.join("a")).unwrap();
+    let written: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    file.write_all_at(&written, 0).unwrap();
+    for range in [0..100_000, 1..70_001, 99_999..100_000, 7..7] {
+        let read = file.read_vec_at(range.len(), range.start as u64).unwrap();
+        assert_eq!(Some(&*read), written.get(range));
+    }
 }
 
 fn a_cut_file_ends_at_the_cut<D: Disk>(disk: &D, dir: &Path) {
