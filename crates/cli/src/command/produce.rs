@@ -84,7 +84,13 @@ impl Desk {
                 {
                     let Some(line) = line? else { return Ok(()) };
                     self.pace.spend();
-                    let sent = self.send(&line).await;
+                    // A full buffer may keep it waiting for a minute.
+                    let sent = tokio::select! {
+                        sent = self.send(&line) => sent,
+                        () = session.interrupted.cancelled() => {
+                            return Err(Failure::Told(Exit::Interrupted));
+                        }
+                    };
                     self.judge(sent, output)?;
                 }
             }
