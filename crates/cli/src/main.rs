@@ -1,7 +1,7 @@
 //! `dohle`: the operator's tool, and the lab.
 //!
-//! Its nouns talk to servers and never start one, `lab` aside. Text becomes domain values in
-//! [`args`], one function of [`command`] acts on them, and [`output`] alone prints.
+//! Its nouns talk to servers and never start one, `lab` and `bench` aside. Text becomes domain
+//! values in [`args`], one function of [`command`] acts on them, and [`output`] alone prints.
 //!
 //! A new noun is a variant of [`args::Noun`], a file in `command/`, and the line in
 //! [`command::run`] that joins them.
