@@ -39,7 +39,7 @@ pub(super) async fn land(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let Land { lake, topics, .. } = run;
-    let store = LocalStore::open(&lake.place.root).map_err(|error| failure(&error.into()))?;
+    let store = LocalStore::new(&lake.place.root);
     let source = TopicSource::new(session.client().await?);
     let schemas = RegistrySchemas::new(session.registry()?);
     let progress: Arc<dyn Progress> =
@@ -128,7 +128,7 @@ fn existing(place: &LakePlace) -> Result<LocalStore, Failure> {
         let message = format!("there is no lake at {}", place.root.display());
         return Err(Failure::new(Exit::NotFound, message).next("sink run --help"));
     }
-    LocalStore::open(&place.root).map_err(|error| failure(&error.into()))
+    Ok(LocalStore::new(&place.root))
 }
 
 fn nothing_landed(topic: &TopicName) -> Failure {

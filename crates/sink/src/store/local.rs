@@ -27,15 +27,10 @@ pub struct LocalWriter {
 }
 
 impl LocalStore {
-    /// The lake below `root`, which is made if it is not there.
-    ///
-    /// # Errors
-    ///
-    /// What the system reports.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let failed = |source| answer(Operation::MakeDirectories, &LakePath::root(), source);
-        fs::create_dir_all(root).map_err(failed)?;
-        Ok(Self { root: Arc::from(root) })
+    /// The lake below `root`, which is made, durably, with the first directory in it: looking at a
+    /// lake changes nothing.
+    pub fn new(root: &Path) -> Self {
+        Self { root: Arc::from(root) }
     }
 
     fn at(&self, path: &LakePath) -> PathBuf {
@@ -82,6 +77,23 @@ fn answer(operation: Operation, path: &LakePath, source: io::Error) -> StoreErro
     }
 }
 
+/// Makes a lake's root and what is missing above it, and syncs their names: what lies below a name
+/// that a loss of power takes is lost with it.
+fn make_root(root: &Path) -> io::Result<()> {
+    let missing: Vec<_> = root.ancestors().take_while(|above| !is_there(above)).collect();
+    fs::create_dir_all(root)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn is_there(place: &Path) -> bool {
+    // The last ancestor of a relative path is the empty one: the working directory.
+    place.as_os_str().is_empty() || place.exists()
+}
+
 fn kind(metadata: &fs::Metadata) -> EntryKind {
     if metadata.is_dir() { EntryKind::Directory } else { EntryKind::File { len: metadata.len() } }
 }
@@ -109,7 +121,12 @@ impl FileStore for LocalStore {
     }
 
     async fn make_directories(&self, path: &LakePath) -> Result<(), StoreError> {
-        self.run(Operation::MakeDirectories, path, |place| fs::create_dir_all(place)).await
+        let root = Arc::clone(&self.root);
+        let make = move |place: &Path| {
+            make_root(&root)?;
+            fs::create_dir_all(place)
+        };
+        self.run(Operation::MakeDirectories, path, make).await
     }
 
     async fn list(&self, path: &LakePath) -> Result<Vec<Entry>, StoreError> {

@@ -81,13 +81,13 @@ async fn the_store_in_memory_holds_the_law() {
 #[tokio::test]
 async fn a_local_directory_holds_the_law() {
     let directory = tempfile::tempdir().unwrap();
-    holds_the_law(&LocalStore::open(directory.path()).unwrap()).await;
+    holds_the_law(&LocalStore::new(directory.path())).await;
 }
 
 #[tokio::test]
 async fn of_many_that_rename_to_one_name_one_wins() {
     let directory = tempfile::tempdir().unwrap();
-    let store = LocalStore::open(directory.path()).unwrap();
+    let store = LocalStore::new(directory.path());
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..20 {
         let store = store.clone();

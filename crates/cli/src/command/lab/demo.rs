@@ -187,7 +187,7 @@ impl Demo {
         topic: &TopicName,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let store = LocalStore::open(&self.lake).map_err(|error| Failure::coded(&error))?;
+        let store = LocalStore::new(&self.lake);
         let hourly = "hourly".parse().map_err(|error| wrong(&error))?;
         let time = TimeSource::RecordTimestamp;
         let partitioner = Partitioner::new(time, hourly, Tz::UTC, UndatedPolicy::Quarantine);
