@@ -1,5 +1,5 @@
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -121,13 +121,13 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// Reads the TOML `file`, if one is named, and the environment (`DOHLE_BROKER_*`).
+    /// Reads the file that `--config` names and the environment (`DOHLE_BROKER_*`).
     ///
     /// # Errors
     ///
     /// The file is missing, a key is unknown or a value does not fit.
-    pub fn load(file: Option<&Path>) -> Result<Self, daemon::config::ConfigError> {
-        daemon::config::load(file, "DOHLE_BROKER_")
+    pub fn from_command_line() -> Result<Self, daemon::config::ConfigError> {
+        daemon::config::from_command_line("dohle-broker", "DOHLE_BROKER_")
     }
 
     /// Checks what no single key can.
