@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Endpoint, Incarnation, Registration};
-use commit_log::{Damage, Directory, DirectoryConfig, DirectoryError, Recovered, RecoveredLog};
+use commit_log::{
+    Damage, Directory, DirectoryConfig, DirectoryError, JournalConfig, Recovered, RecoveredLog,
+};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use thiserror::Error;
@@ -106,7 +108,7 @@ impl Config {
         let address = incoming.local_addr().map_err(bind_error)?;
         let (host, port) = self.advertised(address)?;
         let clock = Clock::new();
-        let directory = open(self.data_dir.clone(), clock).await?;
+        let directory = open(self.data_dir.clone(), self.journal(), clock).await?;
         let registration = Registration {
             broker: BrokerId::new(self.broker_id),
             endpoint: Endpoint { host, port },
@@ -118,10 +120,14 @@ impl Config {
     }
 }
 
-async fn open(path: PathBuf, clock: Clock) -> Result<Directory<RealDisk>, BuildError> {
+async fn open(
+    path: PathBuf,
+    journal: Option<JournalConfig>,
+    clock: Clock,
+) -> Result<Directory<RealDisk>, BuildError> {
     let fresh_id = DirectoryId::from_bytes(random_id().map_err(BuildError::Random)?);
     let recovery = move || {
-        let config = DirectoryConfig::default();
+        let config = DirectoryConfig { journal, ..DirectoryConfig::default() };
         Ok(Directory::open(RealDisk, &path, config, fresh_id, clock.now())?)
     };
     tokio::task::spawn_blocking(recovery).await.map_err(BuildError::Recovery)?
@@ -167,9 +173,16 @@ impl App {
 /// What recovery found. What it had to cut, or found missing, is reported.
 fn found(directory: &Directory<RealDisk>) -> Found {
     let mut found = Found::default();
+    let journal = directory.journal_found();
+    if journal.is_damaged {
+        error!(entries = journal.entries, "journal of the data directory is damaged");
+    }
     for RecoveredLog { log, outcome } in directory.recovered() {
         match outcome {
-            Recovered::Usable { torn_tail, end, .. } => {
+            Recovered::Usable { torn_tail, end, replayed, .. } => {
+                if *replayed > 0 {
+                    info!(log = %log, batches = replayed, end = %end, "journal was replayed");
+                }
                 if let Some(tail) = torn_tail {
                     warn!(log = %log, bytes = tail.bytes, end = %end, "torn tail was cut");
                 }

@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use commit_log::JournalConfig;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -21,6 +22,9 @@ pub struct Config {
     pub coordinators: Vec<String>,
     /// Where the partitions lie. Belongs to this broker alone.
     pub data_dir: PathBuf,
+    /// Bytes of the journal through which appends to many partitions at once become durable with
+    /// one sync. Allocated when first needed. 0: every partition is synced by itself.
+    pub journal_bytes: u64,
     /// Partitions of a topic that is created without saying how many.
     pub num_partitions: u32,
     /// Replicas of a topic that is created without saying how many.
@@ -97,6 +101,7 @@ impl Default for Config {
             rack: String::new(),
             coordinators: vec!["127.0.0.1:7070".to_owned()],
             data_dir: PathBuf::from("data/broker"),
+            journal_bytes: 128 * 1024 * 1024,
             num_partitions: 1,
             default_replication_factor: 1,
             auto_create_topics_enable: true,
@@ -111,7 +116,7 @@ impl Default for Limits {
         Self {
             partition_queue: 256,
             directory_queue: 1024,
-            group_commit: 256,
+            group_commit: 1024,
             produce_bytes: 256 * 1024 * 1024,
             stream_bytes: 16 * 1024 * 1024,
             fetch_bytes: 8 * 1024 * 1024,
@@ -161,6 +166,13 @@ impl Config {
             return Err(ConfigError::NoCoordinator);
         }
         Ok(())
+    }
+
+    /// How the journal is laid out, if there is to be one.
+    pub(crate) fn journal(&self) -> Option<JournalConfig> {
+        let config = JournalConfig::default();
+        let file_bytes = self.journal_bytes.checked_div(config.files.get() as u64)?;
+        (file_bytes > 0).then_some(JournalConfig { file_bytes, ..config })
     }
 
     /// The host and port that others are told, once `bound` is known.

@@ -1,20 +1,21 @@
-//! The one writer of the data directory: a thread that takes requests off a bounded queue and
-//! gives them to [`Directory`], many at a time, so that one sync answers all who wait for it.
+//! The way to the data directory: a bounded queue to the thread that writes in it.
+
+mod upkeep;
+mod writer;
 
 use std::io;
 use std::path::PathBuf;
-use std::thread::{Builder, JoinHandle};
 
 use commit_log::{
-    Append, AppendError, Appended, Directory, LogConfig, LogError, LogKey, LogReader,
+    Append, AppendError, Appended, LogConfig, LogError, LogKey, LogReader, UpkeepDone,
 };
-use daemon::clock::Clock;
 use disk::RealDisk;
 use thiserror::Error;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tracing::{error, warn};
 use types::{Coded, LogId, Offset, Reason};
+
+pub(crate) use writer::Writer;
 
 use crate::identity::random_id;
 
@@ -88,7 +89,10 @@ enum Request {
         start: Offset,
         done: Changed,
     },
+    /// It is time for a round of upkeep.
     Upkeep,
+    /// One was done.
+    Upkept(UpkeepDone<RealDisk>),
 }
 
 type Changed = oneshot::Sender<Result<(), LogError>>;
@@ -169,130 +173,5 @@ impl AppendSlot {
         let (done, answer) = oneshot::channel();
         self.0.send(Request::Append { append, done, memory });
         answer
-    }
-}
-
-/// The writer's thread.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    thread: JoinHandle<()>,
-}
-
-impl Writer {
-    /// Starts the thread over an open directory. At most `queue` requests wait for it, and it
-    /// takes up at most `group_commit` of them together.
-    ///
-    /// # Errors
-    ///
-    /// The system has no thread to give.
-    pub(crate) fn start(
-        directory: Directory<RealDisk>,
-        clock: Clock,
-        queue: usize,
-        group_commit: usize,
-    ) -> io::Result<(DirectoryQueue, Self)> {
-        let (requests, queue) = mpsc::channel(queue);
-        let thread = Builder::new()
-            .name("directory-writer".to_owned())
-            .spawn(move || write(directory, queue, clock, group_commit))?;
-        Ok((DirectoryQueue { requests }, Self { thread }))
-    }
-
-    /// Waits until everything queued is written and the directory is closed, its lock released.
-    /// Blocks: drop every [`DirectoryQueue`] first, and do not call it on a runtime's thread.
-    pub(crate) fn join(self) -> Result<(), WriterGone> {
-        self.thread.join().map_err(|_panic| WriterGone)
-    }
-}
-
-fn write(
-    mut directory: Directory<RealDisk>,
-    mut queue: mpsc::Receiver<Request>,
-    clock: Clock,
-    group_commit: usize,
-) {
-    let mut taken = Vec::with_capacity(group_commit);
-    let mut group = Group::default();
-    while queue.blocking_recv_many(&mut taken, group_commit) != 0 {
-        for request in taken.drain(..) {
-            match request {
-                Request::Append { append, done, memory } => group.push(append, done, memory),
-                // What was queued before a change happens before it.
-                Request::Create { key, id, config, done } => {
-                    group.commit(&mut directory, clock);
-                    answer(done, directory.create_log(key, id, config, Offset::ZERO));
-                }
-                Request::Configure { key, config, done } => {
-                    group.commit(&mut directory, clock);
-                    answer(done, directory.set_config(key, config));
-                }
-                Request::Delete { key, done } => {
-                    group.commit(&mut directory, clock);
-                    answer(done, directory.delete_log(key));
-                }
-                Request::AdvanceStart { key, start, done } => {
-                    group.commit(&mut directory, clock);
-                    answer(done, directory.advance_log_start(key, start));
-                }
-                Request::Upkeep => {
-                    group.commit(&mut directory, clock);
-                    report("upkeep of the data directory failed", directory.upkeep(clock.now()));
-                }
-            }
-        }
-        group.commit(&mut directory, clock);
-    }
-    report("data directory was not closed cleanly", directory.close());
-}
-
-fn report(what: &'static str, done: Result<(), LogError>) {
-    if let Err(failure) = done {
-        error!(error = &failure as &dyn std::error::Error, "{what}");
-    }
-}
-
-/// Whoever asked may have given up; its answer is then of no use to anyone.
-fn answer<T>(done: oneshot::Sender<T>, outcome: T) {
-    drop(done.send(outcome));
-}
-
-/// Appends that become durable together.
-#[derive(Debug, Default)]
-struct Group {
-    appends: Vec<Append>,
-    waiting: Vec<(oneshot::Sender<AppendResult>, OwnedSemaphorePermit)>,
-}
-
-impl Group {
-    fn push(
-        &mut self,
-        append: Append,
-        done: oneshot::Sender<AppendResult>,
-        memory: OwnedSemaphorePermit,
-    ) {
-        self.appends.push(append);
-        self.waiting.push((done, memory));
-    }
-
-    fn commit(&mut self, directory: &mut Directory<RealDisk>, clock: Clock) {
-        if self.appends.is_empty() {
-            return;
-        }
-        let outcomes = directory.step(&self.appends, clock.now());
-        self.appends.clear();
-        for ((done, memory), outcome) in self.waiting.drain(..).zip(outcomes) {
-            drop(memory);
-            // Logged here, since one who asked for no acks does not hear of it.
-            match &outcome {
-                Ok(_) => {}
-                Err(failure) if failure.reason() == Reason::StorageError => {
-                    error!(error = failure as &dyn std::error::Error, "append failed");
-                }
-                Err(failure) => {
-                    warn!(error = failure as &dyn std::error::Error, "append was refused");
-                }
-            }
-            answer(done, outcome);
-        }
     }
 }

@@ -39,14 +39,47 @@ pub struct DirectoryConfig {
     pub log: LogConfig,
     /// Threads that sync files side by side when several logs need it; 1 for the caller's own.
     pub sync_threads: NonZeroUsize,
+    /// The journal, where many logs are appended to at once. `None`: each log is synced by itself,
+    /// which is as safe, and for a single log quicker.
+    pub journal: Option<JournalConfig>,
+}
+
+/// When small appends go through the journal, and how large that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// How many files it has. While the logs of one are synced, entries go to the next.
+    pub files: NonZeroUsize,
+    /// Bytes of each file, allocated when the journal is first needed. A step whose small appends
+    /// are more is synced log by log.
+    pub file_bytes: u64,
+    /// What a step appends to one log is journalled below as many bytes; from there on writing
+    /// them twice costs more than a sync.
+    pub large_append_bytes: u64,
+    /// Steps that have small appends for fewer logs sync these.
+    pub few_logs: NonZeroUsize,
+}
+
+impl Default for JournalConfig {
+    /// Four files of 32 MiB. Measured on a disk that syncs in 0.25 ms: 4 KiB appends to 3 logs and
+    /// more are quicker through the journal, appends of 64 KiB to any number are not.
+    fn default() -> Self {
+        Self {
+            files: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
+            file_bytes: 32 << 20,
+            large_append_bytes: 64 << 10,
+            few_logs: NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN),
+        }
+    }
 }
 
 impl Default for DirectoryConfig {
-    /// 16 threads: more made no append faster when measured, and each fewer made some slower.
+    /// 16 threads: more made no append faster when measured, and each fewer made some slower. No
+    /// journal.
     fn default() -> Self {
         Self {
             log: LogConfig::default(),
             sync_threads: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
+            journal: None,
         }
     }
 }

@@ -9,14 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use disk::Disk;
-use record::Batch;
+use record::{Batch, HEADER_LEN};
 use types::{DirectoryId, LeaderEpoch, LogId, Offset};
 
+pub use open::JournalFound;
+pub use upkeep::{Upkeep, UpkeepDone, UpkeepScope};
+
+use crate::checkpoint::{Checkpoint, RecoveryPoint};
 use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
+use crate::journal::Journal;
 use crate::log::{Failure, Log, RecoveredLog, sweep};
 use crate::name::{Aside, LogKey, aside_folder, new_folder};
 use crate::reader::LogReader;
+use upkeep::UpkeepStage;
 
 /// A data directory: many logs, written by one thread.
 ///
@@ -30,8 +36,15 @@ pub struct Directory<D: Disk> {
     config: DirectoryConfig,
     logs: BTreeMap<LogKey, Log<D>>,
     recovered: Vec<RecoveredLog>,
+    journal_found: JournalFound,
     /// Found damaged when the directory was opened, and still where they were.
     damaged: BTreeSet<LogKey>,
+    journal: Journal<D>,
+    /// What the disk holds of it.
+    checkpoint: Checkpoint,
+    /// What it says of logs that were found damaged: without it they would look whole.
+    points_of_damaged: BTreeMap<LogId, RecoveryPoint>,
+    upkeep: UpkeepStage,
     /// Why nothing is written here any more.
     fenced: Option<String>,
     #[expect(dead_code, reason = "held until the directory is dropped")]
@@ -50,6 +63,20 @@ pub struct Append {
     pub batches: Vec<Batch>,
     /// Where.
     pub at: AppendAt,
+}
+
+impl Append {
+    /// The headers of its batches as they lie in the log, the first of them at `base`.
+    fn placed_headers(&self, mut base: Offset) -> Vec<[u8; HEADER_LEN]> {
+        let mut headers = Vec::with_capacity(self.batches.len());
+        for batch in &self.batches {
+            headers.push(batch.placed_header(base, self.epoch));
+            let records = u64::from(batch.header().last_offset_delta) + 1;
+            // The log has made sure that its offsets fit.
+            base = base.checked_add(records).unwrap_or(base);
+        }
+        headers
+    }
 }
 
 /// Where an append goes.
@@ -86,6 +113,11 @@ impl<D: Disk> Directory<D> {
     /// What was found when it was opened, by log.
     pub fn recovered(&self) -> &[RecoveredLog] {
         &self.recovered
+    }
+
+    /// What the journal of an earlier life held when it was opened.
+    pub fn journal_found(&self) -> JournalFound {
+        self.journal_found
     }
 
     /// Why nothing is written here any more, if so.
@@ -154,6 +186,9 @@ impl<D: Disk> Directory<D> {
         if !self.logs.contains_key(&log) && !self.damaged.contains(&log) {
             return Err(LogError::Unknown { log });
         }
+        if let Some(log) = self.logs.get(&log) {
+            log.retire();
+        }
         let moved = self.put_aside(log, Aside::Deleted);
         let gone = self.stored(moved)?;
         self.logs.remove(&log);
@@ -194,7 +229,8 @@ impl<D: Disk> Directory<D> {
     /// [`LogError::OutOfRange`] if `end` lies before the start: that calls for
     /// [`Directory::reset`]. Else what the disk reports.
     pub fn truncate(&mut self, log: LogKey, end: Offset) -> Result<Offset, LogError> {
-        let truncated = self.log_mut(log)?.truncate(end);
+        let journal = self.journal.position();
+        let truncated = self.log_mut(log)?.truncate(end, journal);
         self.changed(truncated)
     }
 
@@ -203,7 +239,8 @@ impl<D: Disk> Directory<D> {
     /// # Errors
     /// What the disk reports.
     pub fn reset(&mut self, log: LogKey, start: Offset) -> Result<(), LogError> {
-        let reset = self.log_mut(log)?.reset(start);
+        let journal = self.journal.position();
+        let reset = self.log_mut(log)?.reset(start, journal);
         self.changed(reset)
     }
 

@@ -128,6 +128,16 @@ pub enum DirectoryError {
         /// The file that should tell.
         file: &'static str,
     },
+    /// The file that says how far the logs are synced is not valid.
+    #[error(
+        "{} is damaged, so that lost records could not be told from ones never written: bring it \
+         back from a copy; or, if you accept that, remove it: the logs then count as they are",
+        file.display()
+    )]
+    Checkpoint {
+        /// The file.
+        file: PathBuf,
+    },
     /// The disk refused.
     #[error("data directory {} cannot be used", path.display())]
     Storage {

@@ -6,6 +6,8 @@
 //!
 //! ```text
 //! <data>/lock  directory.meta  fenced
+//! <data>/checkpoint                                                recovery points of all logs
+//! <data>/journal/<number>.journal                                  small appends, a second time
 //! <data>/<topic-uuid>-<partition>/partition.meta                   log id, start, recovery point
 //!                                 <base>-<epoch>.log               batches, as producers sent them
 //!                                 <base>-<epoch>.index             once the segment is sealed
@@ -17,19 +19,23 @@
 //!   are never given to other records.
 //! - A file holds one epoch, so the listing is the list of epochs, and each batch on disk can be
 //!   checked in full: format and checksum, epoch by the file's name, offset by the batch before.
-//! - Whatever is wrong behind the *recovery point* is a torn tail and is cut; whatever is wrong
-//!   before it is damage, which is reported and left alone.
+//! - Whatever is wrong behind the *recovery point* is a torn tail and is cut, and what the journal
+//!   holds beyond the cut is added; whatever is still missing before the recovery point, or before
+//!   something the journal holds, is damage, which is reported and left alone.
 //! - After a failed sync nothing in the directory is believed again: it is *fenced*.
 //!
 //! Nothing here reads a clock, draws a random number, logs or spawns more than the threads that
 //! sync files side by side. Which appends are right to make is for `replication` to decide.
 
+mod checkpoint;
 mod checksum;
 mod config;
 mod directory;
+mod duty;
 mod error;
 mod flaw;
 mod index;
+mod journal;
 mod log;
 mod meta;
 mod name;
@@ -38,8 +44,10 @@ mod scan;
 mod segment;
 mod view;
 
-pub use config::{DirectoryConfig, LogConfig};
-pub use directory::{Append, AppendAt, Appended, Directory};
+pub use config::{DirectoryConfig, JournalConfig, LogConfig};
+pub use directory::{
+    Append, AppendAt, Appended, Directory, JournalFound, Upkeep, UpkeepDone, UpkeepScope,
+};
 pub use error::{Action, AppendError, DirectoryError, Fenced, LogError, ReadError, StorageFault};
 pub use flaw::{Flaw, FlawKind};
 pub use log::{Damage, DamageKind, Recovered, RecoveredLog, TornTail};

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use disk::Disk;
 use types::{Durability, LeaderEpoch, LogId, Offset, Timestamp};
 
+use crate::checkpoint::JournalPosition;
 use crate::config::LogConfig;
+use crate::duty::{Background, Changes, Duty};
 use crate::error::{Action, StorageFault};
 use crate::meta::{Meta, MetaFile, Stage};
 use crate::name::LogKey;
@@ -19,36 +21,59 @@ use crate::reader::LogReader;
 use crate::segment::Segment;
 use crate::view::{Piece, Published, View};
 
+pub(crate) use upkeep::{LogUpkeep, LogUpkept};
+
 pub use recover::{Damage, DamageKind, Recovered, RecoveredLog, TornTail};
-pub(crate) use recover::{Unrecovered, recover, sweep};
+pub(crate) use recover::{Past, Unrecovered, recover, sweep};
 
 /// One log: its segments, and how far they are durable.
 #[derive(Debug)]
 pub(crate) struct Log<D: Disk> {
     disk: D,
-    folder: PathBuf,
+    folder: Arc<Folder>,
     key: LogKey,
     config: LogConfig,
     meta: MetaFile<D>,
     segments: Vec<Tracked<D>>,
-    /// Names in the folder changed since it was last synced.
-    names_unsynced: bool,
+    /// Of the names in the folder.
+    names: Changes,
     /// A write was taken back since the last sync. Until that is durable, a crash could bring back
     /// records that were refused.
     took_back: bool,
     end: Offset,
+    /// Everything below it survives a loss of power, in the files or in the journal.
     durable_end: Offset,
+    /// Everything below it survives in the files. `synced_end <= durable_end <= end`.
+    synced_end: Offset,
     cuts: u64,
     /// What readers see of all segments but the last.
     earlier: Arc<[Piece<D>]>,
     published: Arc<Published<D>>,
 }
 
+/// The folder of a log.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    duty: Duty,
+}
+
+impl Folder {
+    pub(crate) fn sync<D: Disk>(&self, disk: &D) -> Result<(), StorageFault> {
+        self.duty.sync(&self.path, || disk.sync_dir(&self.path))
+    }
+
+    fn sync_in_background<D: Disk>(&self, disk: &D) -> Result<Background, StorageFault> {
+        let sync = || disk.sync_dir(&self.path).map_err(Action::Sync.failed(&self.path));
+        self.duty.in_background(sync)
+    }
+}
+
 /// A segment and what the writer alone needs to know of it.
 #[derive(Debug)]
 struct Tracked<D: Disk> {
     piece: Piece<D>,
-    unsynced: bool,
+    changes: Changes,
     stage: SegmentStage,
     opened_at: Timestamp,
 }
@@ -78,7 +103,7 @@ pub(crate) enum Failure<E> {
 pub(crate) struct Unsynced<D: Disk> {
     /// Oldest first: a record is worth nothing without those before it.
     segments: Vec<Arc<Segment<D>>>,
-    folder: Option<PathBuf>,
+    folder: Option<Arc<Folder>>,
 }
 
 impl<D: Disk> Unsynced<D> {
@@ -86,10 +111,7 @@ impl<D: Disk> Unsynced<D> {
         for segment in &self.segments {
             segment.sync()?;
         }
-        match &self.folder {
-            Some(folder) => disk.sync_dir(folder).map_err(Action::Sync.failed(folder)),
-            None => Ok(()),
-        }
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.sync(disk))
     }
 }
 
@@ -110,6 +132,8 @@ impl<D: Disk> Log<D> {
             recovery_point: start,
             start_epoch: None,
             stage: Stage::Live,
+            cuts: 0,
+            void_below: JournalPosition::default(),
         };
         disk.create_dir(new_folder).map_err(Action::Create.failed(new_folder))?;
         let meta = MetaFile::create(disk, new_folder, meta)?;
@@ -141,15 +165,16 @@ impl<D: Disk> Log<D> {
         };
         let mut log = Self {
             disk: disk.clone(),
-            folder: folder.to_path_buf(),
+            folder: Arc::new(Folder { path: folder.to_path_buf(), duty: Duty::default() }),
             key,
             config,
             meta,
             segments,
-            names_unsynced: false,
+            names: Changes::default(),
             took_back: false,
             end,
             durable_end: end,
+            synced_end: end,
             cuts: 0,
             earlier,
             published: Arc::new(Published::new(view)),
@@ -175,8 +200,25 @@ impl<D: Disk> Log<D> {
     }
 
     /// Whether what was written to it must be durable before it is answered.
-    pub(crate) fn must_sync(&self) -> bool {
+    pub(crate) fn must_be_durable(&self) -> bool {
         self.took_back || self.config.durability == Durability::Fsync
+    }
+
+    /// Whether a write was taken back that a crash could bring back.
+    pub(crate) fn took_back(&self) -> bool {
+        self.took_back
+    }
+
+    /// Whether everything in it is durable, what was taken back included. The journal can make
+    /// durable only what is appended to such a log.
+    pub(crate) fn is_durable(&self) -> bool {
+        !self.took_back && self.durable_end == self.end
+    }
+
+    /// Notes that the journal holds everything up to the end, durably.
+    pub(crate) fn mark_journalled(&mut self) {
+        self.durable_end = self.end;
+        self.publish();
     }
 
     pub(crate) fn set_config(&mut self, config: LogConfig) {
@@ -200,24 +242,33 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// What is written but not durable.
+    /// What the files hold and a loss of power could take from them.
     pub(crate) fn unsynced(&self) -> Unsynced<D> {
-        let unsynced = self.segments.iter().filter(|tracked| tracked.unsynced);
+        let unsynced = self.segments.iter().filter(|tracked| !tracked.changes.are_synced());
         Unsynced {
             segments: unsynced.map(|tracked| Arc::clone(&tracked.piece.segment)).collect(),
-            folder: self.names_unsynced.then(|| self.folder.clone()),
+            folder: (!self.names.are_synced()).then(|| Arc::clone(&self.folder)),
         }
     }
 
     /// Notes that what [`Log::unsynced`] named was synced, with nothing written since.
     pub(crate) fn mark_synced(&mut self) {
         for tracked in &mut self.segments {
-            tracked.unsynced = false;
+            tracked.changes.synced(tracked.changes.so_far());
         }
-        self.names_unsynced = false;
+        self.names.synced(self.names.so_far());
         self.took_back = false;
+        self.synced_end = self.end;
         self.durable_end = self.end;
         self.publish();
+    }
+
+    /// Lets go of the folder: nobody who works in the background touches it from here on.
+    pub(crate) fn retire(&self) {
+        for tracked in &self.segments {
+            tracked.piece.segment.retire();
+        }
+        self.folder.duty.retire();
     }
 
     pub(crate) fn sync(&mut self) -> Result<(), StorageFault> {

@@ -5,13 +5,14 @@ use std::path::Path;
 use disk::{Disk, DiskFile};
 use types::{LeaderEpoch, LogId, Offset};
 
+use crate::checkpoint::JournalPosition;
 use crate::checksum::crc32c;
 use crate::error::{Action, StorageFault};
 
 pub(crate) const META_FILE: &str = "partition.meta";
 
-const MAGIC: [u8; 4] = *b"DLM1";
-const SLOT_LEN: usize = 64;
+const MAGIC: [u8; 4] = *b"DLM2";
+const SLOT_LEN: usize = 96;
 /// Slots lie a block apart, so that a torn write of one cannot reach the other.
 const SLOT_STRIDE: u64 = 4096;
 const SLOTS: u64 = 2;
@@ -24,11 +25,16 @@ pub(crate) struct Meta {
     /// First offset that readers may have. Never behind what deletion removed.
     pub(crate) log_start: Offset,
     /// Everything below it was made durable by syncing files: whatever is wrong there is damage,
-    /// not a torn tail.
+    /// not a torn tail. The directory's checkpoint may know a later one.
     pub(crate) recovery_point: Offset,
     /// Epoch of the last record below the first segment, if the log ever removed one.
     pub(crate) start_epoch: Option<LeaderEpoch>,
     pub(crate) stage: Stage,
+    /// How often the log was cut or emptied: a checkpoint knows which shape it speaks of.
+    pub(crate) cuts: u64,
+    /// Entries of the journal before it are void: their log was cut or emptied since, after all of
+    /// it had been synced.
+    pub(crate) void_below: JournalPosition,
 }
 
 /// Whether the segments in the folder count.
@@ -114,6 +120,9 @@ fn encode(sequence: u64, meta: Meta) -> [u8; SLOT_LEN] {
     fields.extend(meta.log_start.get().to_be_bytes());
     fields.extend(meta.recovery_point.get().to_be_bytes());
     fields.extend(meta.start_epoch.map_or(NO_EPOCH, LeaderEpoch::get).to_be_bytes());
+    fields.extend(meta.cuts.to_be_bytes());
+    fields.extend(meta.void_below.generation.to_be_bytes());
+    fields.extend(meta.void_below.sequence.to_be_bytes());
     fields.resize(SLOT_LEN - 4, 0);
     fields.extend(crc32c(&fields).to_be_bytes());
     let mut slot = [0; SLOT_LEN];
@@ -134,7 +143,10 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Meta)> {
     let (log_id, fields) = fields.split_first_chunk::<16>()?;
     let (log_start, fields) = fields.split_first_chunk::<8>()?;
     let (recovery_point, fields) = fields.split_first_chunk::<8>()?;
-    let (start_epoch, _unused) = fields.split_first_chunk::<4>()?;
+    let (start_epoch, fields) = fields.split_first_chunk::<4>()?;
+    let (cuts, fields) = fields.split_first_chunk::<8>()?;
+    let (void_generation, fields) = fields.split_first_chunk::<8>()?;
+    let (void_sequence, _unused) = fields.split_first_chunk::<8>()?;
     let start_epoch = u32::from_be_bytes(*start_epoch);
     let meta = Meta {
         log_id: LogId::from_bytes(*log_id),
@@ -145,6 +157,11 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Meta)> {
             0 => Stage::Live,
             1 => Stage::Resetting,
             _ => return None,
+        },
+        cuts: u64::from_be_bytes(*cuts),
+        void_below: JournalPosition {
+            generation: u64::from_be_bytes(*void_generation),
+            sequence: u64::from_be_bytes(*void_sequence),
         },
     };
     Some((u64::from_be_bytes(*sequence), meta))
@@ -163,6 +180,8 @@ mod tests {
             recovery_point: Offset::new(log_start + 5),
             start_epoch: (log_start > 1).then_some(LeaderEpoch::new(9)),
             stage: if log_start == 2 { Stage::Resetting } else { Stage::Live },
+            cuts: log_start * 3,
+            void_below: JournalPosition { generation: log_start, sequence: 70 + log_start },
         }
     }
 

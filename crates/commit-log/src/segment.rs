@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use disk::{Disk, DiskFile};
+use disk::{Disk, DiskFile, is_out_of_space, replace_atomically};
 
+use crate::duty::{Background, Duty};
 use crate::error::{Action, StorageFault};
 use crate::index::{self, FOOTER_LEN, Index, IndexEntry, Seal};
 use crate::name::SegmentName;
@@ -19,6 +20,7 @@ pub(crate) struct Segment<D: Disk> {
     file: D::File,
     disk: D,
     index: RwLock<SegmentIndex>,
+    duty: Duty,
 }
 
 #[derive(Debug)]
@@ -34,14 +36,14 @@ impl<D: Disk> Segment<D> {
         let path = folder.join(name.log_file());
         let file = disk.create_new(&path).map_err(Action::Create.failed(&path))?;
         let index = RwLock::new(SegmentIndex::Held(Index::default()));
-        Ok(Self { name, path, file, disk: disk.clone(), index })
+        Ok(Self { name, path, file, disk: disk.clone(), index, duty: Duty::default() })
     }
 
     pub(crate) fn open(disk: &D, folder: &Path, name: SegmentName) -> Result<Self, StorageFault> {
         let path = folder.join(name.log_file());
         let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
         let index = RwLock::new(SegmentIndex::Stored);
-        Ok(Self { name, path, file, disk: disk.clone(), index })
+        Ok(Self { name, path, file, disk: disk.clone(), index, duty: Duty::default() })
     }
 
     pub(crate) fn name(&self) -> SegmentName {
@@ -61,7 +63,32 @@ impl<D: Disk> Segment<D> {
     }
 
     pub(crate) fn sync(&self) -> Result<(), StorageFault> {
-        self.file.sync_data().map_err(Action::Sync.failed(&self.path))
+        self.duty.sync(&self.path, || self.file.sync_data())
+    }
+
+    /// As [`Segment::sync`], for whoever does not own the log.
+    pub(crate) fn sync_in_background(&self) -> Result<Background, StorageFault> {
+        let sync = || self.file.sync_data().map_err(Action::Sync.failed(&self.path));
+        self.duty.in_background(sync)
+    }
+
+    /// Stores the index, durably. Recovery believes a segment that has one, so the segment must be
+    /// durable.
+    pub(crate) fn store_index_in_background(&self, seal: Seal) -> Result<Background, StorageFault> {
+        let bytes = self.with_index(|index| index::encode(index, seal))?;
+        let path = self.index_path();
+        self.duty.in_background(|| {
+            replace_atomically(&self.disk, &path, &bytes).map_err(|source| {
+                // Which step it was is not told; all but a full disk may have been the sync.
+                let action = if is_out_of_space(&source) { Action::Write } else { Action::Sync };
+                action.failed(&path)(source)
+            })
+        })
+    }
+
+    /// From here on nothing is done to it in the background.
+    pub(crate) fn retire(&self) {
+        self.duty.retire();
     }
 
     /// Reads the footer of the stored index; `None` if there is no valid one.

@@ -109,6 +109,16 @@ impl FaultyDisk {
         self.state().misfortune().faults_to_come()
     }
 
+    /// Takes planned errors back that have not come yet.
+    pub fn forget_faults(&self) {
+        self.state().misfortune().forget();
+    }
+
+    /// Bytes that all files hold together.
+    pub fn used(&self) -> u64 {
+        self.state().used_in_all()
+    }
+
     /// Limits what all files may hold together; `None` lifts the limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().set_capacity(bytes);

@@ -7,10 +7,14 @@ use types::{DirectoryId, Timestamp};
 
 use super::Directory;
 use super::fence::read_fence;
+use super::upkeep::{UpkeepStage, side_by_side};
+use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint, Found, JournalPosition};
 use crate::checksum::crc32c;
 use crate::config::DirectoryConfig;
 use crate::error::{Action, DirectoryError, Fenced, StorageFault};
-use crate::log::{Recovered, RecoveredLog, Unrecovered, recover, sweep};
+use crate::journal::replay::Replay;
+use crate::journal::{Journal, JournalStage, discard, folder_in};
+use crate::log::{Log, Past, Recovered, RecoveredLog, Unrecovered, recover, sweep};
 use crate::name::Folder;
 
 const LOCK_FILE: &str = "lock";
@@ -25,6 +29,7 @@ impl<D: Disk> Directory<D> {
     /// # Errors
     /// [`DirectoryError::InUse`] if another process works in it; [`DirectoryError::Fenced`] if a
     /// sync ever failed in it; [`DirectoryError::Unidentified`] if it holds logs but no identity;
+    /// [`DirectoryError::Checkpoint`] if that file is not valid;
     /// [`DirectoryError::Storage`] for what the disk reports. A damaged log is no error here:
     /// [`Directory::recovered`] tells.
     pub fn open(
@@ -44,6 +49,17 @@ impl<D: Disk> Directory<D> {
         }
         let folders = folders(&disk, path).map_err(&failed)?;
         let id = identify(&disk, path, &folders, fresh_id)?;
+        let checkpoint = match Checkpoint::read(&disk, path).map_err(&failed)? {
+            Found::Some(checkpoint) => checkpoint,
+            Found::None => Checkpoint::default(),
+            Found::Damaged => {
+                return Err(DirectoryError::Checkpoint { file: path.join(CHECKPOINT_FILE) });
+            }
+        };
+        let floor = checkpoint.journal_floor;
+        let replay = Replay::read(&disk, path, floor).map_err(&failed)?;
+        let journal = Journal::new(path, config.journal, JournalStage::Kept, floor);
+        let past = Past { checkpoint: checkpoint.clone(), replay };
         let mut directory = Self {
             disk,
             path: path.to_path_buf(),
@@ -51,11 +67,17 @@ impl<D: Disk> Directory<D> {
             config,
             logs: BTreeMap::new(),
             recovered: Vec::new(),
+            journal_found: JournalFound::of(&past.replay),
             damaged: BTreeSet::new(),
+            journal,
+            checkpoint,
+            points_of_damaged: BTreeMap::new(),
+            upkeep: UpkeepStage::Idle,
             fenced: None,
             lock,
         };
-        match directory.take_in_all(&folders, now) {
+        let recovered = directory.take_in_all(folders, &past, now);
+        match recovered.and_then(|()| directory.begin_journal(&past)) {
             Ok(()) => Ok(directory),
             Err(fault) if fault.is_final() => {
                 let Fenced { path, cause } = directory.fence(&fault);
@@ -67,36 +89,93 @@ impl<D: Disk> Directory<D> {
 
     fn take_in_all(
         &mut self,
-        folders: &[(String, Folder)],
+        folders: Vec<(String, Folder)>,
+        past: &Past<D>,
         now: Timestamp,
     ) -> Result<(), StorageFault> {
-        for (name, folder) in folders {
-            self.take_in(name, folder, now)?;
+        let (disk, path, log) = (&self.disk, &self.path, &self.config.log);
+        let take_in = |(name, folder): (String, Folder)| {
+            let path = path.join(name);
+            match folder {
+                Folder::Log(key) => match recover(disk, &path, key, (log, now), past) {
+                    Ok((log, report)) => Ok(Some((report, Some(log)))),
+                    Err(Unrecovered::Damaged(damage)) => {
+                        let outcome = Recovered::Damaged(damage);
+                        Ok(Some((RecoveredLog { log: key, outcome }, None)))
+                    }
+                    Err(Unrecovered::Storage(fault)) => Err(fault),
+                },
+                Folder::Leftover => sweep(disk, &path).map(|()| None),
+                Folder::Foreign => Ok(None),
+            }
+        };
+        let threads = self.config.sync_threads.get();
+        let outcomes: Vec<Option<(RecoveredLog, Option<Log<D>>)>> =
+            side_by_side(folders, threads, take_in).into_iter().collect::<Result<_, _>>()?;
+        for (report, log) in outcomes.into_iter().flatten() {
+            match log {
+                Some(log) => {
+                    self.logs.insert(report.log, log);
+                }
+                None => {
+                    self.damaged.insert(report.log);
+                }
+            }
+            self.recovered.push(report);
         }
+        self.recovered.sort_by_key(|report| report.log);
         // An earlier life may have made or moved folders without living to sync that.
         self.sync_names()
     }
 
-    fn take_in(&mut self, name: &str, folder: &Folder, now: Timestamp) -> Result<(), StorageFault> {
-        let path = self.path.join(name);
-        let log = match folder {
-            Folder::Log(log) => *log,
-            Folder::Leftover => return sweep(&self.disk, &path),
-            Folder::Foreign => return Ok(()),
+    /// Begins a new generation of the journal, now that all logs are synced: no entry of an earlier
+    /// one counts from here on. A damaged log may yet need them, so then they are kept, and this
+    /// life goes without a journal.
+    fn begin_journal(&mut self, past: &Past<D>) -> Result<(), StorageFault> {
+        if !self.damaged.is_empty() {
+            let mut points = past.checkpoint.points.clone();
+            points.retain(|id, _| !self.logs.values().any(|log| log.id() == *id));
+            self.points_of_damaged = points;
+        }
+        let floor = past.checkpoint.journal_floor;
+        let journal_floor = if self.damaged.is_empty() || past.replay.entries() == 0 {
+            let generation = floor.generation.saturating_add(1);
+            let next = JournalPosition { generation, sequence: 0 };
+            let config = self.config.journal;
+            self.journal = Journal::new(&self.path, config, JournalStage::Unannounced, next);
+            next
+        } else {
+            floor
         };
-        match recover(&self.disk, &path, log, &self.config.log, now) {
-            Ok((recovered, report)) => {
-                self.logs.insert(log, recovered);
-                self.recovered.push(report);
+        let checkpoint = Checkpoint { journal_floor, points: self.points() };
+        match checkpoint.write(&self.disk, &self.path) {
+            Ok(()) => {
+                self.checkpoint = checkpoint;
+                self.journal.announced();
             }
-            Err(Unrecovered::Damaged(damage)) => {
-                self.damaged.insert(log);
-                let outcome = Recovered::Damaged(damage);
-                self.recovered.push(RecoveredLog { log, outcome });
-            }
-            Err(Unrecovered::Storage(fault)) => return Err(fault),
+            // The logs are synced all the same, and the old entries harmless: upkeep tries again.
+            Err(fault) if fault.is_out_of_space() => return Ok(()),
+            Err(fault) => return Err(fault),
+        }
+        if self.config.journal.is_none() && self.journal.stage() != JournalStage::Kept {
+            discard(&self.disk, &folder_in(&self.path))?;
         }
         Ok(())
+    }
+}
+
+/// What the journal of an earlier life held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalFound {
+    /// Entries that were read, whether or not their logs needed them.
+    pub entries: u64,
+    /// Whether one is missing although later ones are there. Logs that needed it are damaged.
+    pub is_damaged: bool,
+}
+
+impl JournalFound {
+    fn of<D: Disk>(replay: &Replay<D>) -> Self {
+        Self { entries: replay.entries(), is_damaged: replay.missing().is_some() }
     }
 }
 

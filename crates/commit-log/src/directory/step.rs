@@ -1,14 +1,15 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::collections::BTreeMap;
+use std::iter::once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use disk::Disk;
+use record::HEADER_LEN;
 use types::{Offset, Timestamp};
 
+use super::upkeep::side_by_side;
 use super::{Append, Appended, Directory};
 use crate::error::{AppendError, StorageFault};
+use crate::journal::{ENTRY_HEADER_LEN, JournalAppend};
 use crate::log::{Failure, Unsynced};
 use crate::name::LogKey;
 
@@ -19,12 +20,33 @@ struct Written {
     end: Offset,
 }
 
+/// What a step does to one log.
+#[derive(Clone, Copy)]
+struct Touched {
+    /// Bytes of its batches.
+    bytes: u64,
+    /// Appends that brought some.
+    appends: u64,
+    /// Whether everything before was durable.
+    journallable: bool,
+}
+
+/// How a step makes a log durable.
+enum Sync<D: Disk> {
+    Log(LogKey, Unsynced<D>),
+    Journal,
+}
+
+type Answers = Vec<Result<Written, AppendError>>;
+
 impl<D: Disk> Directory<D> {
     /// One group commit: writes every append to its log, then makes durable what must be, then
     /// answers, in the order given.
     ///
-    /// Logs come first and syncs after: an append that fails is rolled back and has left before
-    /// anything is promised. What is written is visible to readers before it is durable;
+    /// Logs come first: an append that fails is rolled back and has left before anything is
+    /// promised. Then either their files are synced, side by side, or, where many logs took a
+    /// little each, their batches are written to the journal and that one file is synced. What is
+    /// written is visible to readers before it is durable;
     /// [`LogReader::durable_end`](crate::LogReader::durable_end) tells how far it is. A sync that
     /// fails fences the directory.
     pub fn step(
@@ -32,13 +54,15 @@ impl<D: Disk> Directory<D> {
         appends: &[Append],
         now: Timestamp,
     ) -> Vec<Result<Appended, AppendError>> {
-        let mut touched = BTreeSet::new();
-        let written: Vec<_> =
+        let mut touched = BTreeMap::new();
+        let written: Answers =
             appends.iter().map(|append| self.write(append, now, &mut touched)).collect();
-        for log in touched.iter().filter_map(|log| self.logs.get(log)) {
+        for log in touched.keys().filter_map(|log| self.logs.get(log)) {
             log.publish();
         }
-        self.sync_touched(&touched);
+        if self.fenced.is_none() {
+            self.make_durable(&touched, appends, &written);
+        }
         written
             .into_iter()
             .map(|written| written.and_then(|written| self.answer(&written)))
@@ -49,7 +73,7 @@ impl<D: Disk> Directory<D> {
         &mut self,
         append: &Append,
         now: Timestamp,
-        touched: &mut BTreeSet<LogKey>,
+        touched: &mut BTreeMap<LogKey, Touched>,
     ) -> Result<Written, AppendError> {
         self.check_fence()?;
         let key = append.log;
@@ -60,39 +84,142 @@ impl<D: Disk> Directory<D> {
                 AppendError::UnknownLog { log: key }
             });
         };
-        touched.insert(key);
+        let journallable = log.is_durable();
+        let touched = touched.entry(key).or_insert(Touched { bytes: 0, appends: 0, journallable });
         match log.append(append, now) {
-            Ok(base_offset) => Ok(Written { log: key, base_offset, end: log.end() }),
+            Ok(base_offset) => {
+                let bytes = append.batches.iter().map(|batch| batch.bytes().len() as u64);
+                touched.bytes = touched.bytes.saturating_add(bytes.sum());
+                touched.appends += u64::from(!append.batches.is_empty());
+                Ok(Written { log: key, base_offset, end: log.end() })
+            }
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Broken(fault)) => Err(self.fence(&fault).into()),
         }
     }
 
-    /// Syncs the logs that promise it. Each is synced whole: what was acknowledged is worth
-    /// nothing without the records before it, whoever wrote those and in whatever mode.
-    fn sync_touched(&mut self, touched: &BTreeSet<LogKey>) {
-        if self.fenced.is_some() {
+    /// Makes durable the logs that promise it. Each is durable whole: what was acknowledged is
+    /// worth nothing without the records before it, whoever wrote those and in whatever mode.
+    fn make_durable(
+        &mut self,
+        touched: &BTreeMap<LogKey, Touched>,
+        appends: &[Append],
+        written: &Answers,
+    ) {
+        let journalled = self.suited_to_journal(touched);
+        if !journalled.is_empty()
+            && let Err(fault) = self.write_journal(&journalled, appends, written)
+        {
+            self.fence(&fault);
             return;
         }
-        let work: Vec<(LogKey, Unsynced<D>)> = touched
-            .iter()
+        let mut work: Vec<Sync<D>> = touched
+            .keys()
+            .filter(|key| !journalled.contains_key(key))
             .filter_map(|key| self.logs.get(key).map(|log| (*key, log)))
-            .filter(|(_, log)| log.must_sync())
-            .map(|(key, log)| (key, log.unsynced()))
+            .filter(|(_, log)| log.must_be_durable() && !log.is_durable())
+            .map(|(key, log)| Sync::Log(key, log.unsynced()))
             .collect();
-        let mut done = sync_all(&self.disk, &work, self.config.sync_threads.get());
-        for (index, (key, _)) in work.iter().enumerate() {
-            match done.remove(&index) {
-                Some(Ok(())) => {
-                    if let Some(log) = self.logs.get_mut(key) {
-                        log.mark_synced();
-                    }
-                }
-                Some(Err(fault)) => {
+        if !journalled.is_empty() {
+            work.push(Sync::Journal);
+        }
+        for (synced, outcome) in self.sync_all(work) {
+            match outcome {
+                Ok(()) => self.mark_durable(&synced, &journalled),
+                Err(fault) => {
                     self.fence(&fault);
                 }
-                // A syncing thread that saw another fail leaves the rest.
-                None => {}
+            }
+        }
+    }
+
+    /// The logs whose appends go through the journal; none where syncing the files is as good.
+    fn suited_to_journal(
+        &mut self,
+        touched: &BTreeMap<LogKey, Touched>,
+    ) -> BTreeMap<LogKey, Touched> {
+        let small: BTreeMap<LogKey, Touched> = touched
+            .iter()
+            .filter(|(key, touched)| {
+                let log = self.logs.get(key);
+                touched.journallable
+                    && touched.appends > 0
+                    // A write that was taken back has to be synced away.
+                    && log.is_some_and(|log| log.must_be_durable() && !log.took_back())
+                    && !self.journal.is_large(touched.bytes)
+            })
+            .map(|(key, touched)| (*key, *touched))
+            .collect();
+        let header = ENTRY_HEADER_LEN as u64;
+        let bytes = small.values().map(|touched| touched.bytes + touched.appends * header).sum();
+        if self.journal.suits(small.len(), bytes) { small } else { BTreeMap::new() }
+    }
+
+    /// Writes the batches to the journal as they lie in their logs.
+    fn write_journal(
+        &mut self,
+        journalled: &BTreeMap<LogKey, Touched>,
+        appends: &[Append],
+        written: &Answers,
+    ) -> Result<(), StorageFault> {
+        let taken = || {
+            let written = written.iter().zip(appends).filter_map(|(written, append)| {
+                written.as_ref().ok().map(|written| (written, append))
+            });
+            written.filter(|(written, append)| {
+                journalled.contains_key(&written.log) && !append.batches.is_empty()
+            })
+        };
+        let headers: Vec<Vec<[u8; HEADER_LEN]>> =
+            taken().map(|(written, append)| append.placed_headers(written.base_offset)).collect();
+        let entries: Vec<JournalAppend<'_>> = taken()
+            .zip(&headers)
+            .filter_map(|((written, append), headers)| {
+                let log = self.logs.get(&written.log)?.id();
+                let bodies = append.batches.iter().map(|batch| {
+                    batch.bytes().split_at_checked(HEADER_LEN).map_or(&[][..], |(_, body)| body)
+                });
+                let parts = headers.iter().zip(bodies);
+                let parts = parts.flat_map(|(header, body)| once(&header[..]).chain(once(body)));
+                Some(JournalAppend { key: written.log, log, parts: parts.collect() })
+            })
+            .collect();
+        self.journal.append(&entries)
+    }
+
+    /// Syncs files side by side. Leaves the rest once one has failed.
+    fn sync_all(&self, work: Vec<Sync<D>>) -> Vec<(Sync<D>, Result<(), StorageFault>)> {
+        let (disk, journal) = (&self.disk, &self.journal);
+        let over = AtomicBool::new(false);
+        let sync = |work: Sync<D>| {
+            if over.load(Ordering::Relaxed) {
+                return None;
+            }
+            let synced = match &work {
+                Sync::Log(_, unsynced) => unsynced.sync(disk),
+                Sync::Journal => journal.sync(),
+            };
+            if synced.is_err() {
+                over.store(true, Ordering::Relaxed);
+            }
+            Some((work, synced))
+        };
+        side_by_side(work, self.config.sync_threads.get(), sync).into_iter().flatten().collect()
+    }
+
+    fn mark_durable(&mut self, synced: &Sync<D>, journalled: &BTreeMap<LogKey, Touched>) {
+        match synced {
+            Sync::Log(key, _) => {
+                if let Some(log) = self.logs.get_mut(key) {
+                    log.mark_synced();
+                }
+            }
+            Sync::Journal => {
+                for key in journalled.keys() {
+                    if let Some(log) = self.logs.get_mut(key) {
+                        log.mark_journalled();
+                    }
+                }
             }
         }
     }
@@ -107,32 +234,4 @@ impl<D: Disk> Directory<D> {
         }
         Ok(Appended { base_offset, end, durable_end })
     }
-}
-
-/// Syncs logs side by side, each from its oldest segment on. Stops early once one has failed.
-fn sync_all<D: Disk>(
-    disk: &D,
-    work: &[(LogKey, Unsynced<D>)],
-    threads: usize,
-) -> BTreeMap<usize, Result<(), StorageFault>> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(BTreeMap::new());
-    let sync_some = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some((_, unsynced)) = work.get(index) else { return };
-            let synced = unsynced.sync(disk);
-            if synced.is_err() {
-                next.store(work.len(), Ordering::Relaxed);
-            }
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, synced);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads.min(work.len()) {
-            scope.spawn(sync_some);
-        }
-        sync_some();
-    });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

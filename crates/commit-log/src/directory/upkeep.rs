@@ -1,22 +1,214 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use disk::Disk;
-use types::Timestamp;
+use types::{LogId, Timestamp};
 
 use super::Directory;
+use crate::checkpoint::{Checkpoint, JournalPosition, RecoveryPoint};
 use crate::error::{LogError, StorageFault};
-use crate::log::Log;
+use crate::journal::{Preparation, Prepared};
+use crate::log::{Log, LogUpkeep, LogUpkept};
+
+/// What a round of upkeep is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpkeepScope {
+    /// Everything: segments that are old enough are closed, and all that is not durable in the
+    /// files of its log becomes so. For every few seconds.
+    Everything,
+    /// What the journal needs to take more; see [`Directory::needs_upkeep`].
+    Journal,
+}
+
+/// Work that a [`Directory`] asks for, to be done by any thread while its writer goes on: syncs
+/// files, stores indexes of closed segments, moves recovery points up, prepares the journal.
+#[derive(Debug)]
+pub struct Upkeep<D: Disk> {
+    disk: D,
+    path: PathBuf,
+    threads: usize,
+    logs: Vec<LogUpkeep<D>>,
+    /// Of every log, as they are before this work.
+    points: BTreeMap<LogId, RecoveryPoint>,
+    /// Where the journal begins to count before this work, and after all of it was done.
+    floor: JournalPosition,
+    raised_floor: JournalPosition,
+    preparation: Option<Preparation>,
+    /// What the disk says now.
+    current: Checkpoint,
+}
+
+/// What came of an [`Upkeep`], for [`Directory::finish_upkeep`].
+#[derive(Debug)]
+pub struct UpkeepDone<D: Disk> {
+    logs: Vec<LogUpkept<D>>,
+    checkpoint: Option<Checkpoint>,
+    prepared: Option<Prepared<D>>,
+    /// The one that weighs most.
+    fault: Option<StorageFault>,
+}
+
+impl<D: Disk> Upkeep<D> {
+    /// Does the work. Waits for the disk, and for nothing else.
+    pub fn run(self) -> UpkeepDone<D> {
+        let disk = &self.disk;
+        let over = AtomicBool::new(false);
+        let run = |log: LogUpkeep<D>| {
+            if over.load(Ordering::Relaxed) {
+                return None;
+            }
+            let done = log.run(disk);
+            if done.fault.as_ref().is_some_and(StorageFault::is_final) {
+                over.store(true, Ordering::Relaxed);
+            }
+            Some(done)
+        };
+        let (mut logs, mut fault) = (Vec::with_capacity(self.logs.len()), None);
+        for mut done in side_by_side(self.logs, self.threads, run).into_iter().flatten() {
+            weigh(&mut fault, done.fault.take());
+            logs.push(done);
+        }
+        let mut done = UpkeepDone { logs, checkpoint: None, prepared: None, fault };
+        if done.fault.as_ref().is_some_and(StorageFault::is_final) {
+            return done;
+        }
+        let mut points = self.points;
+        for log in &done.logs {
+            points.extend(log.point.map(|point| (log.id, point)));
+        }
+        // A log of which something is not synced may have nothing but the journal.
+        let all = done.logs.iter().all(|log| log.point.is_some());
+        let journal_floor = if all { self.raised_floor } else { self.floor };
+        let checkpoint = Checkpoint { journal_floor, points };
+        if checkpoint != self.current {
+            match checkpoint.write(disk, &self.path) {
+                Ok(()) => done.checkpoint = Some(checkpoint),
+                Err(fault) => weigh(&mut done.fault, Some(fault)),
+            }
+        }
+        match self.preparation.map(|preparation| preparation.prepare(disk)) {
+            Some(Ok(prepared)) => done.prepared = Some(prepared),
+            Some(Err(fault)) => weigh(&mut done.fault, Some(fault)),
+            None => {}
+        }
+        done
+    }
+}
+
+/// Keeps the first of two faults, unless only the other one is final.
+fn weigh(told: &mut Option<StorageFault>, new: Option<StorageFault>) {
+    if told.is_none() || new.as_ref().is_some_and(StorageFault::is_final) {
+        *told = new.or(told.take());
+    }
+}
 
 impl<D: Disk> Directory<D> {
-    /// What a writer does between steps, every few seconds: closes segments that are old enough,
-    /// makes durable what no step had to, stores indexes of closed segments, and moves recovery
-    /// points up.
+    /// Whether appends would be quicker after a round of [`UpkeepScope::Journal`]. False while one
+    /// is under way, and after one that failed until the next of [`UpkeepScope::Everything`].
+    pub fn needs_upkeep(&self) -> bool {
+        self.upkeep == UpkeepStage::Idle && self.journal.needs_upkeep()
+    }
+
+    /// What is to be done between steps; `None` if that is nothing, or a round is under way. Its
+    /// outcome must come back through [`Directory::finish_upkeep`], before [`Directory::close`].
+    ///
+    /// # Errors
+    /// [`LogError::Fenced`].
+    pub fn begin_upkeep(
+        &mut self,
+        now: Timestamp,
+        scope: UpkeepScope,
+    ) -> Result<Option<Upkeep<D>>, LogError> {
+        if scope == UpkeepScope::Everything {
+            for log in self.logs.values_mut() {
+                log.roll_if_due(now);
+            }
+        }
+        self.upkeep_of(scope)
+    }
+
+    fn upkeep_of(&mut self, scope: UpkeepScope) -> Result<Option<Upkeep<D>>, LogError> {
+        self.check_fence()?;
+        if self.upkeep == UpkeepStage::UnderWay {
+            return Ok(None);
+        }
+        let logs: Vec<LogUpkeep<D>> = match scope {
+            UpkeepScope::Everything => self.logs.values().filter_map(Log::upkeep).collect(),
+            UpkeepScope::Journal => {
+                let keys = self.journal.logs_in_full_files();
+                keys.iter().filter_map(|key| self.logs.get(key)?.upkeep()).collect()
+            }
+        };
+        let points = self.points();
+        let (floor, raised_floor) = (self.journal.floor(), self.journal.floor_behind_full_files());
+        let preparation = self.journal.preparation();
+        let as_it_is =
+            points == self.checkpoint.points && raised_floor == self.checkpoint.journal_floor;
+        if logs.is_empty() && preparation.is_none() && as_it_is {
+            self.upkeep = UpkeepStage::Idle;
+            return Ok(None);
+        }
+        self.upkeep = UpkeepStage::UnderWay;
+        Ok(Some(Upkeep {
+            disk: self.disk.clone(),
+            path: self.path.clone(),
+            threads: self.config.sync_threads.get(),
+            logs,
+            points,
+            floor,
+            raised_floor,
+            preparation,
+            current: self.checkpoint.clone(),
+        }))
+    }
+
+    /// How far the files of every log are synced.
+    pub(super) fn points(&self) -> BTreeMap<LogId, RecoveryPoint> {
+        let mut points = self.points_of_damaged.clone();
+        points.extend(self.logs.values().map(|log| (log.id(), log.point())));
+        points
+    }
+
+    /// Takes note of what was done.
+    ///
+    /// # Errors
+    /// What the disk reported; a failed sync fences the directory.
+    pub fn finish_upkeep(&mut self, done: UpkeepDone<D>) -> Result<(), LogError> {
+        let UpkeepDone { logs, checkpoint, prepared, fault } = done;
+        self.upkeep = if fault.is_some() { UpkeepStage::Failed } else { UpkeepStage::Idle };
+        if let Some(fault) = fault.as_ref().filter(|fault| fault.is_final()) {
+            // Nor is what went well believed any more.
+            return Err(self.fence(fault).into());
+        }
+        for done in &logs {
+            if let Some(log) = self.logs.get_mut(&done.log) {
+                log.upkept(done);
+            }
+        }
+        if let Some(checkpoint) = checkpoint {
+            self.journal.recycle_below(checkpoint.journal_floor);
+            self.journal.announced();
+            self.checkpoint = checkpoint;
+        }
+        match prepared {
+            Some(prepared) => self.journal.take(prepared),
+            None => self.journal.not_prepared(),
+        }
+        self.stored(fault.map_or(Ok(()), Err))
+    }
+
+    /// A whole round of upkeep at once, on the caller's thread.
     ///
     /// # Errors
     /// What the disk reports, after as many logs as it allowed.
     pub fn upkeep(&mut self, now: Timestamp) -> Result<(), LogError> {
-        self.for_each_log(|log| log.upkeep(now))
+        match self.begin_upkeep(now, UpkeepScope::Everything)? {
+            Some(upkeep) => self.finish_upkeep(upkeep.run()),
+            None => Ok(()),
+        }
     }
 
     /// Makes everything durable and gives the directory back.
@@ -24,41 +216,37 @@ impl<D: Disk> Directory<D> {
     /// # Errors
     /// What the disk reports; what was answered is safe all the same.
     pub fn close(mut self) -> Result<(), LogError> {
-        self.for_each_log(Log::settle)
-    }
-
-    fn for_each_log(
-        &mut self,
-        act: impl Fn(&mut Log<D>) -> Result<(), StorageFault> + Sync,
-    ) -> Result<(), LogError> {
-        self.check_fence()?;
-        let threads = self.config.sync_threads.get();
-        let done = side_by_side(self.logs.values_mut().collect(), threads, act);
-        self.stored(done)
+        match self.upkeep_of(UpkeepScope::Everything)? {
+            Some(upkeep) => self.finish_upkeep(upkeep.run()),
+            None => Ok(()),
+        }
     }
 }
 
+/// Whether a round of upkeep is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UpkeepStage {
+    Idle,
+    UnderWay,
+    /// The last one was not completed, for want of room most likely: only time brings the next.
+    Failed,
+}
+
 /// Acts on all of `work`, many at a time: each waits for the disk, which takes syncs of many files
-/// together in hardly more time than one. Ends early only at a fault that nothing may follow; of
-/// several faults, that one is told.
-fn side_by_side<T: Send>(
+/// together in hardly more time than one. The answers come in any order.
+pub(super) fn side_by_side<T: Send, A: Send>(
     work: Vec<T>,
     threads: usize,
-    act: impl Fn(T) -> Result<(), StorageFault> + Sync,
-) -> Result<(), StorageFault> {
+    act: impl Fn(T) -> A + Sync,
+) -> Vec<A> {
     let threads = threads.min(work.len());
+    let answers = Mutex::new(Vec::with_capacity(work.len()));
     let left = Mutex::new(work.into_iter());
-    let fault: Mutex<Option<StorageFault>> = Mutex::new(None);
-    let is_over = || lock(&fault).as_ref().is_some_and(StorageFault::is_final);
     let act_on_some = || {
-        while !is_over() {
+        loop {
             let Some(next) = lock(&left).next() else { return };
-            if let Err(new) = act(next) {
-                let mut told = lock(&fault);
-                if told.is_none() || new.is_final() {
-                    *told = Some(new);
-                }
-            }
+            let answer = act(next);
+            lock(&answers).push(answer);
         }
     };
     thread::scope(|scope| {
@@ -67,7 +255,7 @@ fn side_by_side<T: Send>(
         }
         act_on_some();
     });
-    fault.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    answers.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,6 +8,7 @@ use types::{LeaderEpoch, Offset, Timestamp};
 use super::{Failure, Log, SegmentStage, Tracked};
 use crate::config::LogConfig;
 use crate::directory::{Append, AppendAt};
+use crate::duty::Changes;
 use crate::error::{Action, AppendError, StorageFault};
 use crate::index::BEFORE_ALL;
 use crate::name::SegmentName;
@@ -39,12 +40,12 @@ impl<D: Disk> Log<D> {
             return Ok(base);
         }
         let fresh = self.begin_segment(append.epoch, bytes, now).map_err(|source| {
-            self.names_unsynced = true;
+            self.names.note();
             Failure::Refused(AppendError::storage(source))
         })?;
         let Some(last) = self.segments.last_mut() else { return Ok(base) };
         let written = write(&last.piece, &placed, append.epoch);
-        last.unsynced = true;
+        last.changes.note();
         match written {
             Ok(()) => {
                 last.take(&placed, self.config.index_interval_bytes);
@@ -107,12 +108,12 @@ impl<D: Disk> Log<D> {
             return Ok(Fresh::No);
         }
         let name = SegmentName { base: self.end, epoch };
-        let segment = Arc::new(Segment::create(&self.disk, &self.folder, name)?);
+        let segment = Arc::new(Segment::create(&self.disk, &self.folder.path, name)?);
         self.roll();
         let piece = Piece { segment, end: self.end, len: 0, newest: BEFORE_ALL };
         let stage = SegmentStage::Open;
-        self.segments.push(Tracked { piece, unsynced: true, stage, opened_at: now });
-        self.names_unsynced = true;
+        self.segments.push(Tracked { piece, changes: Changes::default(), stage, opened_at: now });
+        self.names.note();
         Ok(Fresh::Yes)
     }
 

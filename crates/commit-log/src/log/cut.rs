@@ -5,6 +5,7 @@ use disk::{Disk, DiskFile};
 use types::{LeaderEpoch, Offset, Timestamp};
 
 use super::{Failure, Log, SegmentStage, Tracked};
+use crate::checkpoint::JournalPosition;
 use crate::error::{Action, LogError, StorageFault};
 use crate::index::Index;
 use crate::meta::{Meta, Stage};
@@ -28,7 +29,15 @@ struct Cut {
 impl<D: Disk> Log<D> {
     /// Drops the batches that end beyond `end`, durably; returns where the log ends now, which is
     /// before `end` if that lies within a batch.
-    pub(crate) fn truncate(&mut self, end: Offset) -> Result<Offset, Failure<LogError>> {
+    ///
+    /// `journal` is where the next entry of the journal goes. What lies before it is void for this
+    /// log as soon as that is written, which is before anything is cut: the files hold all of it
+    /// by then, and replay must not add to what the cut leaves of them.
+    pub(crate) fn truncate(
+        &mut self,
+        end: Offset,
+        journal: JournalPosition,
+    ) -> Result<Offset, Failure<LogError>> {
         if self.end <= end {
             return Ok(self.end);
         }
@@ -45,41 +54,53 @@ impl<D: Disk> Log<D> {
         let cut = match self.find_cut(end).map_err(judge)? {
             Some(cut) if start <= cut.end => cut,
             // The start lies within the batch that goes: nothing stays that readers may have.
-            Some(cut) => return self.empty(start, Some(cut.epoch)).map(|()| start),
-            None => return self.empty(start, meta.start_epoch).map(|()| start),
+            Some(cut) => return self.empty(start, Some(cut.epoch), journal).map(|()| start),
+            None => return self.empty(start, meta.start_epoch, journal).map(|()| start),
         };
-        let recovery_point = meta.recovery_point.min(cut.end);
-        self.write_meta(Meta { recovery_point, ..meta })?;
+        // Everything up to the end was just synced, so what stays is known to be.
+        let recovery_point = cut.end;
+        let cuts = meta.cuts.saturating_add(1);
+        self.write_meta(Meta { recovery_point, cuts, void_below: journal, ..meta })?;
         self.cut_at(&cut).map_err(Failure::Broken)?;
         Ok(self.end)
     }
 
     /// Drops everything, durably, and lets the log begin anew at `start`.
-    pub(crate) fn reset(&mut self, start: Offset) -> Result<(), Failure<LogError>> {
-        self.empty(start, None)
+    pub(crate) fn reset(
+        &mut self,
+        start: Offset,
+        journal: JournalPosition,
+    ) -> Result<(), Failure<LogError>> {
+        self.empty(start, None, journal)
     }
 
     fn empty(
         &mut self,
         start: Offset,
         start_epoch: Option<LeaderEpoch>,
+        journal: JournalPosition,
     ) -> Result<(), Failure<LogError>> {
+        let before = self.meta.current();
         let meta = Meta {
             log_start: start,
             recovery_point: start,
             start_epoch,
             stage: Stage::Resetting,
-            ..self.meta.current()
+            cuts: before.cuts.saturating_add(1),
+            void_below: journal,
+            ..before
         };
         self.write_meta(meta)?;
         let dropped = std::mem::take(&mut self.segments);
         self.end = start;
         self.durable_end = start;
+        self.synced_end = start;
         self.cuts += 1;
         self.publish_segments();
         self.remove_files(dropped.iter().rev()).map_err(Failure::Broken)?;
         self.sync_names().map_err(Failure::Broken)?;
-        self.meta.write(&self.folder, Meta { stage: Stage::Live, ..meta }).map_err(Failure::Broken)
+        let live = Meta { stage: Stage::Live, ..meta };
+        self.meta.write(&self.folder.path, live).map_err(Failure::Broken)
     }
 
     /// Lets the log begin at `offset`, durably, and removes the segments that lie wholly before
@@ -93,7 +114,8 @@ impl<D: Disk> Log<D> {
             let end = self.end;
             return Err(Failure::Refused(LogError::OutOfRange { asked: offset, start, end }));
         }
-        if self.durable_end < offset {
+        // What the journal alone holds is not enough: its files go on without the log's.
+        if self.synced_end < offset {
             self.sync().map_err(Failure::Broken)?;
         }
         let gone = self.segments.partition_point(|tracked| tracked.piece.end <= offset);
@@ -101,7 +123,7 @@ impl<D: Disk> Log<D> {
         let meta = self.meta.current();
         self.write_meta(Meta {
             log_start: offset,
-            recovery_point: self.durable_end,
+            recovery_point: self.synced_end,
             start_epoch: last_gone.or(meta.start_epoch),
             ..meta
         })?;
@@ -111,7 +133,7 @@ impl<D: Disk> Log<D> {
     }
 
     fn write_meta(&mut self, meta: Meta) -> Result<(), Failure<LogError>> {
-        self.meta.write(&self.folder, meta).map_err(judge)
+        self.meta.write(&self.folder.path, meta).map_err(judge)
     }
 
     /// The last batch boundary at or before `end`, which lies before the log's.
@@ -151,6 +173,7 @@ impl<D: Disk> Log<D> {
         let dropped = self.segments.split_off((cut.segment + 1).min(self.segments.len()));
         self.end = cut.end;
         self.durable_end = self.durable_end.min(cut.end);
+        self.synced_end = self.synced_end.min(cut.end);
         self.cuts += 1;
         let emptied = match self.segments.pop() {
             Some(last) if cut.len == 0 => Some(last),
@@ -179,7 +202,8 @@ impl<D: Disk> Log<D> {
         let name = whole.piece.segment.name();
         let mut index: Index = whole.piece.segment.with_index(Index::clone)?;
         index.truncate(cut.len);
-        let segment = Segment::open(&self.disk, &self.folder, name)?;
+        let segment = Segment::open(&self.disk, &self.folder.path, name)?;
+        whole.piece.segment.retire();
         segment.hold_index(index);
         let segment = Arc::new(segment);
         let piece = Piece { segment, end: cut.end, len: cut.len, newest: cut.newest };
@@ -194,8 +218,9 @@ impl<D: Disk> Log<D> {
         D: 'a,
     {
         for tracked in segments {
-            self.names_unsynced = true;
+            self.names.note();
             let segment = &tracked.piece.segment;
+            segment.retire();
             remove_if_there(&self.disk, &segment.index_path())?;
             self.disk.remove_file(segment.path()).map_err(Action::Remove.failed(segment.path()))?;
         }
@@ -203,8 +228,8 @@ impl<D: Disk> Log<D> {
     }
 
     fn sync_names(&mut self) -> Result<(), StorageFault> {
-        self.disk.sync_dir(&self.folder).map_err(Action::Sync.failed(&self.folder))?;
-        self.names_unsynced = false;
+        self.folder.sync(&self.disk)?;
+        self.names.synced(self.names.so_far());
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,10 +10,14 @@ use disk::{Disk, DiskFile, EntryKind};
 use types::{LeaderEpoch, Offset, Timestamp};
 
 use super::cut::remove_if_there;
-use super::{Log, SegmentStage, Tracked};
+use super::{Failure, Log, SegmentStage, Tracked};
+use crate::checkpoint::Checkpoint;
 use crate::config::LogConfig;
-use crate::error::{Action, StorageFault};
+use crate::directory::{Append, AppendAt};
+use crate::duty::Changes;
+use crate::error::{Action, AppendError, StorageFault};
 use crate::flaw::Flaw;
+use crate::journal::replay::{Journalled, Replay};
 use crate::meta::{META_FILE, Meta, MetaFile, Stage};
 use crate::name::{LogKey, SegmentName};
 use crate::scan::scan;
@@ -39,6 +44,8 @@ pub enum Recovered {
         end: Offset,
         /// What was cut off.
         torn_tail: Option<TornTail>,
+        /// Batches that only the journal held.
+        replayed: u64,
     },
     /// Records that were durable are not there. The folder is left as it is.
     Damaged(Damage),
@@ -106,13 +113,30 @@ impl From<StorageFault> for Unrecovered {
     }
 }
 
-/// Brings back the log in `folder`. Everything it then holds is durable.
+/// What a directory remembers of its logs beyond their folders.
+#[derive(Debug)]
+pub(crate) struct Past<D: Disk> {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) replay: Replay<D>,
+}
+
+impl<D: Disk> Past<D> {
+    /// How far the files of a log are known to be synced.
+    fn recovery_point(&self, meta: Meta) -> Offset {
+        let noted = self.checkpoint.point(meta.log_id, meta.cuts);
+        noted.map_or(meta.recovery_point, |noted| noted.max(meta.recovery_point))
+    }
+}
+
+/// Brings back the log in `folder`: cuts it at its first damage, adds what the journal holds beyond,
+/// and only then judges whether something is missing that was promised. Everything it then holds
+/// is durable.
 pub(crate) fn recover<D: Disk>(
     disk: &D,
     folder: &Path,
     key: LogKey,
-    config: &LogConfig,
-    now: Timestamp,
+    (config, now): (&LogConfig, Timestamp),
+    past: &Past<D>,
 ) -> Result<(Log<D>, RecoveredLog), Unrecovered> {
     let Some(mut meta) = MetaFile::open(disk, folder)? else {
         return Err(Unrecovered::Damaged(Damage {
@@ -123,22 +147,24 @@ pub(crate) fn recover<D: Disk>(
         }));
     };
     let mut names = tidy(disk, folder)?;
-    let before = meta.current();
+    let before = Meta { recovery_point: past.recovery_point(meta.current()), ..meta.current() };
     if before.stage == Stage::Resetting {
         remove(disk, folder, names.drain(..).rev())?;
     }
     let found = Found::read(disk, folder, names, config, before)?;
-    found.judge(folder, before)?;
+    let journalled = found.beyond(past.replay.of(before.log_id, before.void_below));
+    found.judge(folder, before, &journalled)?;
     let Found { mut segments, stale, torn, torn_bytes, flaw, start_epoch, .. } = found;
 
-    if start_epoch != before.start_epoch {
-        // Before the segment that tells it goes.
-        meta.write(folder, Meta { start_epoch, ..before })?;
+    let live = Meta { start_epoch, stage: Stage::Live, ..before };
+    if (start_epoch, Stage::Live) != (before.start_epoch, before.stage) {
+        // Before the segment that tells the epoch goes.
+        meta.write(folder, live)?;
     }
     // Newest first, as when a log is cut.
     remove(disk, folder, torn.into_iter().rev())?;
     remove(disk, folder, stale)?;
-    for tracked in segments.iter_mut().filter(|tracked| tracked.unsynced) {
+    for tracked in segments.iter_mut().filter(|tracked| tracked.stage != SegmentStage::Sealed) {
         let segment = &tracked.piece.segment;
         // A crash while the log was cut can leave an index of what is no longer there. It would be
         // believed once the segment has grown to its old length again.
@@ -147,20 +173,17 @@ pub(crate) fn recover<D: Disk>(
         segment.file().set_len(tracked.piece.len).map_err(failed)?;
         // What an earlier life wrote may be in the cache only, and is about to be relied upon.
         segment.sync()?;
-        tracked.unsynced = false;
         tracked.opened_at = now;
     }
     disk.sync_dir(folder).map_err(Action::Sync.failed(folder))?;
 
-    let end = segments.last().map_or(before.log_start, |last| last.piece.end);
-    let after = Meta { recovery_point: end, start_epoch, stage: Stage::Live, ..before };
-    if after != meta.current() {
-        meta.write(folder, after)?;
-    }
     let flaw = flaw.map(|(_, flaw)| flaw);
     let torn_tail = (torn_bytes > 0).then_some(TornTail { bytes: torn_bytes, flaw });
-    let outcome = Recovered::Usable { start: before.log_start, end, torn_tail };
-    let log = Log::assemble(disk, folder, key, config.clone(), meta, segments);
+    let mut log = Log::assemble(disk, folder, key, config.clone(), meta, segments);
+    let replayed = journalled.batches.len() as u64;
+    log.replay(&journalled, &past.replay, now)?;
+    let outcome =
+        Recovered::Usable { start: before.log_start, end: log.end(), torn_tail, replayed };
     Ok((log, RecoveredLog { log: key, outcome }))
 }
 
@@ -311,7 +334,7 @@ impl<D: Disk> Found<D> {
                 let piece = Piece { segment, end: seal.end, len: file_len, newest: seal.newest };
                 Tracked {
                     piece,
-                    unsynced: false,
+                    changes: Changes::default(),
                     stage: SegmentStage::Sealed,
                     opened_at: BEGINNING,
                 }
@@ -354,20 +377,77 @@ impl<D: Disk> Found<D> {
         let segment = Arc::new(segment);
         let piece = Piece { segment, end: scan.end, len: scan.len, newest: scan.newest };
         let stage = SegmentStage::Open;
-        Ok(Some(Tracked { piece, unsynced: true, stage, opened_at: BEGINNING }))
+        let changes = Changes::default();
+        Ok(Some(Tracked { piece, changes, stage, opened_at: BEGINNING }))
+    }
+
+    /// The batches of the journal that lie beyond the valid end of the files, as far as they follow
+    /// it without a gap.
+    fn beyond<'a>(&self, batches: impl Iterator<Item = &'a Journalled>) -> Beyond {
+        let mut end = self.end;
+        let mut epoch = self.segments.last().map(|last| last.piece.epoch()).or(self.start_epoch);
+        let mut beyond = Beyond { batches: Vec::new(), end, behind_gap: None };
+        for batch in batches.filter(|batch| self.end < batch.end) {
+            if batch.base == end && epoch <= Some(batch.epoch) {
+                (end, epoch) = (batch.end, Some(batch.epoch));
+                beyond.batches.push(*batch);
+            } else if end < batch.end {
+                beyond.behind_gap = beyond.behind_gap.max(Some(batch.end));
+            }
+        }
+        Beyond { end, ..beyond }
     }
 
     /// Whether what is missing had been promised.
-    fn judge(&self, folder: &Path, meta: Meta) -> Result<(), Unrecovered> {
-        if meta.stage == Stage::Resetting || meta.recovery_point <= self.end {
+    fn judge(&self, folder: &Path, meta: Meta, beyond: &Beyond) -> Result<(), Unrecovered> {
+        // The journal takes only what follows something durable: a gap before it is a loss.
+        let durable_to = meta.recovery_point.max(beyond.behind_gap.unwrap_or_default());
+        if meta.stage == Stage::Resetting || durable_to <= beyond.end {
             return Ok(());
         }
         let (path, kind) = match &self.flaw {
             Some((path, flaw)) => (path.clone(), DamageKind::Flaw(flaw.clone())),
             None => (folder.to_path_buf(), DamageKind::Missing),
         };
-        let (lost_from, durable_to) = (self.end, meta.recovery_point);
+        let lost_from = beyond.end;
         Err(Unrecovered::Damaged(Damage { path, lost_from, durable_to, kind }))
+    }
+}
+
+/// What only the journal holds of a log.
+struct Beyond {
+    batches: Vec<Journalled>,
+    /// Where the log ends with them.
+    end: Offset,
+    /// Where batches end that do not follow.
+    behind_gap: Option<Offset>,
+}
+
+impl<D: Disk> Log<D> {
+    /// Appends what only the journal holds, durably. A loss of power on the way leaves the journal
+    /// as it is, and the next start does it again.
+    fn replay(
+        &mut self,
+        beyond: &Beyond,
+        replay: &Replay<D>,
+        now: Timestamp,
+    ) -> Result<(), StorageFault> {
+        for journalled in &beyond.batches {
+            let batches = vec![replay.fetch(journalled)?];
+            let at = AppendAt::Exactly(journalled.base);
+            let append = Append { log: self.key, epoch: journalled.epoch, batches, at };
+            self.append(&append, now).map_err(|failure| match failure {
+                Failure::Refused(AppendError::Full { source } | AppendError::Failed { source })
+                | Failure::Broken(source) => source,
+                Failure::Refused(refused) => {
+                    Action::Write.failed(&self.folder.path)(io::Error::other(refused))
+                }
+            })?;
+        }
+        if !beyond.batches.is_empty() {
+            self.sync()?;
+        }
+        Ok(())
     }
 }
 

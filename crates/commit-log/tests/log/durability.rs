@@ -362,17 +362,20 @@ fn upkeep_makes_durable_what_page_cache_mode_did_not() {
 fn a_disk_that_is_full_for_one_log_keeps_no_other_from_its_upkeep() {
     let mut lab = Lab::new(1, page_cache());
     lab.create(1);
-    for appended in lab.step(&[append(0, 1, &[&[0]]), append(1, 1, &[&[0]])]) {
-        appended.unwrap();
+    for word in 0..4 {
+        for appended in lab.step(&[append(0, 1, &[&[word]]), append(1, 1, &[&[word]])]) {
+            appended.unwrap();
+        }
     }
     lab.disk.fail(PlannedFault {
-        // Its numbers were written under that name first.
-        path_contains: LogId::from_bytes([1; 16]).to_string(),
+        // The index of its closed segment.
+        path_contains: format!("{}/00000000000000000000-1.index", key(0)),
         error: io::ErrorKind::StorageFull,
         ..fault(Operation::Write)
     });
     let now = lab.now;
     assert!(matches!(lab.directory().upkeep(now), Err(LogError::Full { .. })));
-    assert_eq!(lab.directory().reader(key(1)).unwrap().durable_end(), offset(1));
+    assert_eq!(lab.directory().reader(key(1)).unwrap().durable_end(), offset(4));
     lab.upkeep();
+    assert_eq!(lab.files(".index").len(), 1);
 }

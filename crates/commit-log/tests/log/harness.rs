@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use commit_log::{
-    Append, AppendAt, AppendError, Appended, Directory, DirectoryConfig, DirectoryError, LogConfig,
-    LogKey, LogReader, Recovered,
+    Append, AppendAt, AppendError, Appended, Directory, DirectoryConfig, DirectoryError,
+    JournalConfig, LogConfig, LogError, LogKey, LogReader, Recovered, UpkeepScope,
 };
 use disk::{Disk, FaultyDisk};
 use record::{Batch, BatchBuilder, Batches, Compression};
@@ -39,6 +39,16 @@ pub(crate) fn small_segments(durability: Durability) -> LogConfig {
 
 pub(crate) fn one_segment(durability: Durability) -> LogConfig {
     LogConfig { segment_bytes: 1 << 20, ..small_segments(durability) }
+}
+
+/// Some five small batches fill one of its files.
+pub(crate) fn small_journal() -> JournalConfig {
+    JournalConfig {
+        files: NonZeroUsize::new(3).unwrap(),
+        file_bytes: 700,
+        large_append_bytes: 400,
+        few_logs: NonZeroUsize::MIN,
+    }
 }
 
 /// A batch whose records say `words`, each at the time of its word.
@@ -93,6 +103,7 @@ pub(crate) fn read_all<D: Disk>(reader: &LogReader<D>, max_bytes: usize) -> Vec<
 pub(crate) struct Lab {
     pub(crate) disk: FaultyDisk,
     pub(crate) config: LogConfig,
+    pub(crate) journal: Option<JournalConfig>,
     pub(crate) now: Timestamp,
     directory: Option<Directory<FaultyDisk>>,
     ids: u8,
@@ -101,10 +112,48 @@ pub(crate) struct Lab {
 impl Lab {
     /// An empty directory.
     pub(crate) fn empty(seed: u64, config: LogConfig) -> Self {
-        let mut lab =
-            Self { disk: FaultyDisk::new(seed), config, now: millis(0), directory: None, ids: 0 };
+        Self::with_journal(seed, config, None)
+    }
+
+    pub(crate) fn with_journal(
+        seed: u64,
+        config: LogConfig,
+        journal: Option<JournalConfig>,
+    ) -> Self {
+        let (disk, now) = (FaultyDisk::new(seed), millis(0));
+        let mut lab = Self { disk, config, journal, now, directory: None, ids: 0 };
         lab.open().unwrap();
         lab
+    }
+
+    /// A directory with log 0 whose journal is ready, and used for single appends too.
+    pub(crate) fn journalled(seed: u64, config: LogConfig) -> Self {
+        let mut lab = Self::with_journal(seed, config, Some(small_journal()));
+        lab.create(0);
+        lab.prepare_journal();
+        lab
+    }
+
+    /// Has the journal make its files, as the first append that wants them does.
+    pub(crate) fn prepare_journal(&mut self) {
+        self.ids += 1;
+        let (id, config) = (LogId::from_bytes([self.ids; 16]), one_segment(Durability::Fsync));
+        let other = key(9);
+        self.directory().create_log(other, id, config, Offset::ZERO).unwrap();
+        self.step(&[append(9, 1, &[&[0]])]).pop().unwrap().unwrap();
+        assert!(self.directory().needs_upkeep());
+        self.upkeep();
+        self.directory().delete_log(other).unwrap();
+    }
+
+    /// A round of upkeep if the journal asks for one.
+    pub(crate) fn upkeep_of_journal(&mut self) {
+        let now = self.now;
+        if self.directory().needs_upkeep()
+            && let Some(upkeep) = self.directory().begin_upkeep(now, UpkeepScope::Journal).unwrap()
+        {
+            self.directory().finish_upkeep(upkeep.run()).unwrap();
+        }
     }
 
     /// A directory with log 0.
@@ -120,7 +169,11 @@ impl Lab {
 
     pub(crate) fn open(&mut self) -> Result<(), DirectoryError> {
         self.directory = None;
-        let config = DirectoryConfig { log: self.config.clone(), sync_threads: NonZeroUsize::MIN };
+        let config = DirectoryConfig {
+            log: self.config.clone(),
+            sync_threads: NonZeroUsize::MIN,
+            journal: self.journal,
+        };
         let id = DirectoryId::from_bytes([1; 16]);
         let opened = Directory::open(self.disk.clone(), Path::new(DATA), config, id, self.now)?;
         self.directory = Some(opened);
@@ -140,9 +193,13 @@ impl Lab {
     }
 
     pub(crate) fn create(&mut self, partition: u32) -> LogReader<FaultyDisk> {
+        self.try_create(key(partition)).unwrap()
+    }
+
+    pub(crate) fn try_create(&mut self, log: LogKey) -> Result<LogReader<FaultyDisk>, LogError> {
         self.ids += 1;
         let (id, config) = (LogId::from_bytes([self.ids; 16]), self.config.clone());
-        self.directory().create_log(key(partition), id, config, Offset::ZERO).unwrap()
+        self.directory().create_log(log, id, config, Offset::ZERO)
     }
 
     pub(crate) fn reader(&mut self) -> LogReader<FaultyDisk> {
@@ -175,6 +232,12 @@ impl Lab {
     /// What log 0 says, without offsets and epochs.
     pub(crate) fn words(&mut self) -> Vec<u64> {
         self.contents().into_iter().map(|(_, _, word)| word).collect()
+    }
+
+    pub(crate) fn journal_files(&self) -> Vec<PathBuf> {
+        let folder = Path::new(DATA).join("journal");
+        let entries = self.disk.list(&folder).unwrap();
+        entries.into_iter().map(|entry| folder.join(entry.name)).collect()
     }
 
     /// The segment files of log 0.

@@ -1,6 +1,9 @@
 //! Random histories of two logs, held against lists in memory.
 
-use commit_log::{Append, AppendAt, LogConfig, LogError};
+use std::num::NonZeroUsize;
+
+use commit_log::{Append, AppendAt, JournalConfig, LogConfig, LogError, Upkeep, UpkeepScope};
+use disk::FaultyDisk;
 use proptest::prelude::*;
 use types::{Durability, LeaderEpoch, Timestamp};
 
@@ -38,6 +41,16 @@ enum Event {
     Upkeep {
         later_ms: u16,
     },
+    /// A round of upkeep begins, to be run and finished by later events.
+    BeginUpkeep {
+        scope: UpkeepScope,
+    },
+    RunUpkeep,
+    FinishUpkeep,
+    /// A log is deleted and made again.
+    Recreate {
+        log: usize,
+    },
     Read {
         log: usize,
         from: u8,
@@ -48,6 +61,10 @@ enum Event {
     },
     Kill,
     LosePower,
+    /// And again during the recovery, after so many operations.
+    LosePowerTwice {
+        operations: u8,
+    },
     CutPowerAfter {
         operations: u8,
     },
@@ -67,11 +84,17 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (log.clone(), durability).prop_map(|(log, durability)|
             Event::Switch { log, durability }),
         2 => (0_u16..700).prop_map(|later_ms| Event::Upkeep { later_ms }),
+        1 => log.clone().prop_map(|log| Event::Recreate { log }),
+        2 => prop_oneof![Just(UpkeepScope::Everything), Just(UpkeepScope::Journal)]
+            .prop_map(|scope| Event::BeginUpkeep { scope }),
+        2 => Just(Event::RunUpkeep),
+        2 => Just(Event::FinishUpkeep),
         3 => (log, any::<u8>(), 0_u16..600).prop_map(|(log, from, max_bytes)|
             Event::Read { log, from, max_bytes }),
         1 => prop::option::of(any::<u8>()).prop_map(|room| Event::Full { room }),
         1 => Just(Event::Kill),
         2 => Just(Event::LosePower),
+        1 => (0_u8..60).prop_map(|operations| Event::LosePowerTwice { operations }),
         2 => (0_u8..30).prop_map(|operations| Event::CutPowerAfter { operations }),
     ]
 }
@@ -84,6 +107,8 @@ struct Model {
     may_start: Option<u64>,
     /// A reset to there was under way: after a crash the log may be empty at it.
     may_be_reset: Option<u64>,
+    /// Deleting it was under way.
+    may_be_gone: bool,
     /// Whole batches, from at or before `start` to the end.
     batches: Vec<Vec<Found>>,
     end: u64,
@@ -98,6 +123,7 @@ impl Model {
             start: 0,
             may_start: None,
             may_be_reset: None,
+            may_be_gone: false,
             batches: Vec::new(),
             end: 0,
             durable: 0,
@@ -158,27 +184,48 @@ impl Model {
         self.durable = end;
         self.may_start = None;
         self.may_be_reset = None;
+        self.may_be_gone = false;
     }
+}
+
+/// A round of upkeep on its way.
+enum Round {
+    None,
+    Begun(Upkeep<FaultyDisk>),
+    Run(commit_log::UpkeepDone<FaultyDisk>),
 }
 
 struct Story {
     lab: Lab,
+    round: Round,
     models: [Model; LOGS],
     epoch: u32,
     next_word: u64,
 }
 
 impl Story {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, journal: Option<JournalConfig>) -> Self {
         let config = LogConfig {
             segment_bytes: 400,
             segment_ms: 1500,
             index_interval_bytes: 100,
             durability: Durability::Fsync,
         };
-        let mut lab = Lab::new(seed, config);
+        let mut lab = match journal {
+            Some(journal) => Lab::with_journal(seed, config, Some(journal)),
+            None => Lab::empty(seed, config),
+        };
+        lab.create(0);
         lab.create(1);
-        Self { lab, models: [Model::new(), Model::new()], epoch: 1, next_word: 0 }
+        let models = [Model::new(), Model::new()];
+        let mut story = Self { lab, round: Round::None, models, epoch: 1, next_word: 0 };
+        if journal.is_some() {
+            // The first step that suits the journal asks for its files.
+            story.step(&[vec![1], vec![1]], false);
+            assert!(story.lab.directory().needs_upkeep());
+            story.upkeep(0);
+        }
+        story
     }
 
     fn key(log: usize) -> commit_log::LogKey {
@@ -201,12 +248,24 @@ impl Story {
             Event::Roll { log } => self.lab.directory().roll(Self::key(*log)).unwrap(),
             Event::Switch { log, durability } => self.switch(*log, *durability),
             Event::Upkeep { later_ms } => self.upkeep(*later_ms),
+            Event::BeginUpkeep { scope } => self.begin_upkeep(*scope),
+            Event::RunUpkeep => self.run_upkeep(),
+            Event::FinishUpkeep => self.finish_upkeep(),
+            Event::Recreate { log } => self.recreate(*log),
             Event::Read { log, from, max_bytes } => self.read(*log, *from, *max_bytes),
             Event::Full { room } => {
                 self.lab.disk.set_capacity(room.map(|room| 100 * u64::from(room)));
             }
             Event::Kill => self.kill(),
             Event::LosePower => self.lose_power(),
+            Event::LosePowerTwice { operations } => {
+                self.lab.disk.lose_power();
+                self.lab.disk.cut_power_after(u32::from(*operations));
+                if self.lab.open().is_ok() {
+                    self.lab.disk.cut_power_after(0);
+                }
+                self.lose_power();
+            }
             Event::CutPowerAfter { operations } => {
                 self.lab.disk.cut_power_after(u32::from(*operations));
             }
@@ -339,9 +398,58 @@ impl Story {
             assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
             return;
         }
-        for model in &mut self.models {
-            model.durable = model.end;
+        if matches!(self.round, Round::None) {
+            for model in &mut self.models {
+                model.durable = model.end;
+            }
         }
+    }
+
+    fn begin_upkeep(&mut self, scope: UpkeepScope) {
+        let now = self.lab.now;
+        if let Some(upkeep) = self.lab.directory().begin_upkeep(now, scope).unwrap() {
+            assert!(matches!(self.round, Round::None), "two rounds at once");
+            self.round = Round::Begun(upkeep);
+        }
+    }
+
+    fn run_upkeep(&mut self) {
+        self.round = match std::mem::replace(&mut self.round, Round::None) {
+            Round::Begun(upkeep) => Round::Run(upkeep.run()),
+            round @ (Round::None | Round::Run(_)) => round,
+        };
+    }
+
+    fn finish_upkeep(&mut self) {
+        self.run_upkeep();
+        if let Round::Run(done) = std::mem::replace(&mut self.round, Round::None)
+            && let Err(error) = self.lab.directory().finish_upkeep(done)
+        {
+            let dead = self.lab.disk.is_without_power();
+            assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
+        }
+    }
+
+    fn recreate(&mut self, log: usize) {
+        let key = Self::key(log);
+        let deleted = self.lab.directory().delete_log(key);
+        if let Err(error) = deleted {
+            let dead = self.lab.disk.is_without_power();
+            assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
+            let model = &mut self.models[log];
+            (model.may_be_gone, model.may_be_reset) = (true, Some(0));
+            return;
+        }
+        self.models[log] = Model { may_be_gone: true, ..Model::new() };
+        if self.lab.try_create(key).is_err() {
+            // Without power it may be there or not; on a full disk it is not.
+            if !self.lab.disk.is_without_power() {
+                self.lab.disk.set_capacity(None);
+                let made = self.lab.try_create(key).is_ok();
+                assert!(made || self.lab.disk.is_without_power());
+            }
+        }
+        self.models[log].may_be_gone = self.lab.disk.is_without_power();
     }
 
     fn read(&mut self, log: usize, from: u8, max_bytes: u16) {
@@ -386,7 +494,14 @@ impl Story {
     }
 
     fn recovered(&mut self) {
+        self.round = Round::None;
         for log in 0..LOGS {
+            if self.models[log].may_be_gone && self.lab.directory().reader(Self::key(log)).is_none()
+            {
+                self.lab.try_create(Self::key(log)).unwrap();
+                self.models[log] = Model::new();
+                continue;
+            }
             let reader = self.lab.directory().reader(Self::key(log)).expect("no damage");
             let found = read_all(&reader, 10_000);
             let model = &mut self.models[log];
@@ -445,15 +560,35 @@ impl Story {
     }
 }
 
+fn journal() -> impl Strategy<Value = Option<JournalConfig>> {
+    let config = (2_usize..5, 200_u64..1500, 100_u64..600, 1_usize..3);
+    prop::option::weighted(
+        0.8,
+        config.prop_map(|(files, file_bytes, large_append_bytes, few_logs)| JournalConfig {
+            files: NonZeroUsize::new(files).unwrap(),
+            file_bytes,
+            large_append_bytes,
+            few_logs: NonZeroUsize::new(few_logs).unwrap(),
+        }),
+    )
+}
+
+/// How many histories: thousands, or what `DOHLE_HISTORIES` says.
+fn cases() -> u32 {
+    let asked = std::env::var("DOHLE_HISTORIES").ok();
+    asked.map_or(4000, |asked| asked.parse().expect("DOHLE_HISTORIES is a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn every_history_reads_like_a_list(
         seed in any::<u64>(),
+        journal in journal(),
         events in prop::collection::vec(event(), 1..40),
     ) {
-        let mut story = Story::new(seed);
+        let mut story = Story::new(seed, journal);
         for event in &events {
             story.happens(event);
         }

@@ -11,6 +11,7 @@
 mod durability;
 mod harness;
 mod histories;
+mod journal;
 mod reading;
 mod real;
 mod recovery;

@@ -38,6 +38,10 @@ impl Misfortune {
         self.faults.push(fault);
     }
 
+    pub(super) fn forget(&mut self) {
+        self.faults.clear();
+    }
+
     pub(super) fn faults_to_come(&self) -> usize {
         self.faults.len()
     }

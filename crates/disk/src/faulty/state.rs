@@ -339,6 +339,10 @@ impl State {
         self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used(ROOT)))
     }
 
+    pub(super) fn used_in_all(&self) -> u64 {
+        self.used(ROOT)
+    }
+
     /// Bytes of every file below a directory.
     fn used(&self, id: NodeId) -> u64 {
         match self.nodes.get(&id) {

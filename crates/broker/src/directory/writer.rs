@@ -1,0 +1,173 @@
+//! The one writer of the data directory: a thread that takes requests off a bounded queue and
+//! gives them to [`Directory`], many at a time, so that one sync answers all who wait for it.
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+use commit_log::{Append, Directory, LogError, UpkeepScope};
+use daemon::clock::Clock;
+use disk::RealDisk;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tracing::{error, warn};
+use types::{Coded, Offset, Reason};
+
+use super::upkeep::UpkeepThread;
+use super::{AppendResult, DirectoryQueue, Request, WriterGone};
+
+/// The writer's thread.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the thread over an open directory. At most `queue` requests wait for it, and it
+    /// takes up at most `group_commit` of them together.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread to give.
+    pub(crate) fn start(
+        directory: Directory<RealDisk>,
+        clock: Clock,
+        queue: usize,
+        group_commit: usize,
+    ) -> io::Result<(DirectoryQueue, Self)> {
+        let (requests, queue) = mpsc::channel(queue);
+        let upkeep = UpkeepThread::start(requests.downgrade())?;
+        let writing = Writing { directory, upkeep, clock, group: Group::default() };
+        let thread = Builder::new()
+            .name("directory-writer".to_owned())
+            .spawn(move || writing.run(queue, group_commit))?;
+        Ok((DirectoryQueue { requests }, Self { thread }))
+    }
+
+    /// Waits until everything queued is written and the directory is closed, its lock released.
+    /// Blocks: drop every [`DirectoryQueue`] first, and do not call it on a runtime's thread.
+    pub(crate) fn join(self) -> Result<(), WriterGone> {
+        self.thread.join().map_err(|_panic| WriterGone)
+    }
+}
+
+/// What the writer's thread owns.
+struct Writing {
+    directory: Directory<RealDisk>,
+    upkeep: UpkeepThread,
+    clock: Clock,
+    group: Group,
+}
+
+impl Writing {
+    fn run(mut self, mut queue: mpsc::Receiver<Request>, group_commit: usize) {
+        let mut taken = Vec::with_capacity(group_commit);
+        while queue.blocking_recv_many(&mut taken, group_commit) != 0 {
+            for request in taken.drain(..) {
+                self.take(request);
+            }
+            self.commit();
+        }
+        if let Some(done) = self.upkeep.join() {
+            report(UPKEEP_FAILED, self.directory.finish_upkeep(done));
+        }
+        report("data directory was not closed cleanly", self.directory.close());
+    }
+
+    fn take(&mut self, request: Request) {
+        if let Request::Append { append, done, memory } = request {
+            self.group.push(append, done, memory);
+            return;
+        }
+        // What was queued before a change happens before it.
+        self.commit();
+        let directory = &mut self.directory;
+        match request {
+            Request::Append { .. } => {}
+            Request::Create { key, id, config, done } => {
+                answer(done, directory.create_log(key, id, config, Offset::ZERO));
+            }
+            Request::Configure { key, config, done } => {
+                answer(done, directory.set_config(key, config));
+            }
+            Request::Delete { key, done } => answer(done, directory.delete_log(key)),
+            Request::AdvanceStart { key, start, done } => {
+                answer(done, directory.advance_log_start(key, start));
+            }
+            Request::Upkeep => self.begin_upkeep(UpkeepScope::Everything),
+            Request::Upkept(done) => report(UPKEEP_FAILED, directory.finish_upkeep(done)),
+        }
+    }
+
+    fn commit(&mut self) {
+        self.group.commit(&mut self.directory, self.clock);
+        if self.directory.needs_upkeep() {
+            self.begin_upkeep(UpkeepScope::Journal);
+        }
+    }
+
+    /// Has the other thread sync what no step had to, so that no append waits for that.
+    fn begin_upkeep(&mut self, scope: UpkeepScope) {
+        match self.directory.begin_upkeep(self.clock.now(), scope) {
+            Ok(Some(upkeep)) => {
+                if self.upkeep.run(upkeep).is_err() {
+                    error!("the thread for upkeep of the data directory died; restart the broker");
+                }
+            }
+            Ok(None) => {}
+            Err(failure) => report(UPKEEP_FAILED, Err(failure)),
+        }
+    }
+}
+
+const UPKEEP_FAILED: &str = "upkeep of the data directory failed";
+
+fn report(what: &'static str, done: Result<(), LogError>) {
+    if let Err(failure) = done {
+        error!(error = &failure as &dyn std::error::Error, "{what}");
+    }
+}
+
+/// Whoever asked may have given up; its answer is then of no use to anyone.
+fn answer<T>(done: oneshot::Sender<T>, outcome: T) {
+    drop(done.send(outcome));
+}
+
+/// Appends that become durable together.
+#[derive(Debug, Default)]
+struct Group {
+    appends: Vec<Append>,
+    waiting: Vec<(oneshot::Sender<AppendResult>, OwnedSemaphorePermit)>,
+}
+
+impl Group {
+    fn push(
+        &mut self,
+        append: Append,
+        done: oneshot::Sender<AppendResult>,
+        memory: OwnedSemaphorePermit,
+    ) {
+        self.appends.push(append);
+        self.waiting.push((done, memory));
+    }
+
+    fn commit(&mut self, directory: &mut Directory<RealDisk>, clock: Clock) {
+        if self.appends.is_empty() {
+            return;
+        }
+        let outcomes = directory.step(&self.appends, clock.now());
+        self.appends.clear();
+        for ((done, memory), outcome) in self.waiting.drain(..).zip(outcomes) {
+            drop(memory);
+            // Logged here, since one who asked for no acks does not hear of it.
+            match &outcome {
+                Ok(_) => {}
+                Err(failure) if failure.reason() == Reason::StorageError => {
+                    error!(error = failure as &dyn std::error::Error, "append failed");
+                }
+                Err(failure) => {
+                    warn!(error = failure as &dyn std::error::Error, "append was refused");
+                }
+            }
+            answer(done, outcome);
+        }
+    }
+}
