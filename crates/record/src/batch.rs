@@ -4,8 +4,8 @@ use bytes::Bytes;
 use types::{LeaderEpoch, Offset};
 
 use crate::checksum::crc32c;
-use crate::header::{CHECKED_FROM, place};
-use crate::{BatchHeader, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records};
+use crate::header::{CHECKED_FROM, patch_crc, patch_producer, place};
+use crate::{BatchHeader, BatchProducer, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records};
 
 /// One whole batch whose length, magic, checksum and header arithmetic were checked.
 ///
@@ -108,6 +108,20 @@ impl Batch {
         let mut header = self.bytes.first_chunk().copied().unwrap_or([0; HEADER_LEN]);
         place(&mut header, base, epoch);
         header
+    }
+
+    /// The same records under another producer, epoch or sequence. Copies the batch, whose checksum
+    /// covers these.
+    #[must_use]
+    pub fn produced_by(&self, producer: BatchProducer) -> Self {
+        let mut bytes = self.bytes.to_vec();
+        patch_producer(&mut bytes, producer);
+        let crc = crc32c(bytes.get(CHECKED_FROM..).unwrap_or_default());
+        patch_crc(&mut bytes, crc);
+        let mut header = self.header.clone();
+        header.producer = Some(producer);
+        header.crc = crc;
+        Self { header, bytes: Bytes::from(bytes) }
     }
 
     /// The records, unpacked to at most [`MAX_PAYLOAD_BYTES`].

@@ -4,7 +4,7 @@ use types::Timestamp;
 use crate::checksum::crc32c;
 use crate::header::{CHECKED_FROM, LENGTH_END, NewHeader, patch_crc};
 use crate::varint;
-use crate::{Batch, Compression, HEADER_LEN, Header, RecordError};
+use crate::{Batch, BatchProducer, Compression, HEADER_LEN, Header, RecordError};
 
 /// Largest size of one record's length, attributes, deltas, and lengths of key, value and headers.
 const RECORD_OVERHEAD_BOUND: usize = 5 + 1 + varint::MAX_LEN + 4 * 5;
@@ -35,6 +35,7 @@ pub struct BatchBuilder {
     record_count: i32,
     base_timestamp: Timestamp,
     max_timestamp: Timestamp,
+    producer: Option<BatchProducer>,
 }
 
 impl BatchBuilder {
@@ -53,7 +54,13 @@ impl BatchBuilder {
             record_count: 0,
             base_timestamp: Timestamp::from_millis(0),
             max_timestamp: Timestamp::from_millis(0),
+            producer: None,
         }
+    }
+
+    /// Names the idempotent producer that makes the batch, so that a log knows the batch again.
+    pub const fn produced_by(&mut self, producer: BatchProducer) {
+        self.producer = Some(producer);
     }
 
     /// Adds a record behind the others. On an error the batch stays as it was.
@@ -165,6 +172,7 @@ impl BatchBuilder {
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
             record_count: self.record_count,
+            producer: self.producer,
         };
         if let Some(front) = bytes.first_chunk_mut() {
             *front = header.encode();

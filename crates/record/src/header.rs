@@ -1,4 +1,4 @@
-use types::{LeaderEpoch, Offset, ProducerId, Timestamp};
+use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 use crate::{Compression, RecordError};
 
@@ -12,6 +12,7 @@ pub(crate) const CHECKED_FROM: usize = 21;
 const CRC_AT: usize = 17;
 const EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
+const PRODUCER_AT: usize = 43;
 const MAGIC: u8 = 2;
 
 const COMPRESSION_BITS: u16 = 0x07;
@@ -34,9 +35,9 @@ pub struct BatchProducer {
     /// Who.
     pub id: ProducerId,
     /// Which life of it: a later one fences an earlier.
-    pub epoch: u16,
+    pub epoch: ProducerEpoch,
     /// Sequence number of the first record; control batches have none.
-    pub base_sequence: Option<u32>,
+    pub base_sequence: Option<Sequence>,
 }
 
 /// What the first [`HEADER_LEN`] bytes of a batch say.
@@ -216,13 +217,14 @@ impl RawHeader {
         let id = u64::try_from(self.producer_id)
             .map_err(|_negative| invalid("producerId", self.producer_id, "-1 or more"))?;
         let epoch = u16::try_from(self.producer_epoch)
-            .map_err(|_negative| invalid("producerEpoch", self.producer_epoch, "0 or more"))?;
-        let base_sequence = match u32::try_from(self.base_sequence) {
-            Ok(sequence) => Some(sequence),
-            Err(_negative) if self.base_sequence == -1 => None,
-            Err(_negative) => {
+            .ok()
+            .and_then(ProducerEpoch::new)
+            .ok_or_else(|| invalid("producerEpoch", self.producer_epoch, "0 or more"))?;
+        let base_sequence = match u32::try_from(self.base_sequence).ok().and_then(Sequence::new) {
+            None if self.base_sequence != -1 => {
                 return Err(invalid("baseSequence", self.base_sequence, "-1 or more"));
             }
+            sequence => sequence,
         };
         Ok(Some(BatchProducer { id: ProducerId::new(id), epoch, base_sequence }))
     }
@@ -236,11 +238,13 @@ pub(crate) struct NewHeader {
     pub(crate) base_timestamp: Timestamp,
     pub(crate) max_timestamp: Timestamp,
     pub(crate) record_count: i32,
+    pub(crate) producer: Option<BatchProducer>,
 }
 
 impl NewHeader {
-    /// The header with checksum 0, base offset 0, no epoch and no producer.
+    /// The header with checksum 0, base offset 0 and no epoch.
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
+        let (id, epoch, sequence) = producer_fields(self.producer);
         let fields = [
             &0_i64.to_be_bytes()[..],
             &self.batch_length.to_be_bytes(),
@@ -251,9 +255,9 @@ impl NewHeader {
             &self.last_offset_delta.to_be_bytes(),
             &self.base_timestamp.as_millis().to_be_bytes(),
             &self.max_timestamp.as_millis().to_be_bytes(),
-            &(-1_i64).to_be_bytes(),
-            &(-1_i16).to_be_bytes(),
-            &(-1_i32).to_be_bytes(),
+            &id,
+            &epoch,
+            &sequence,
             &self.record_count.to_be_bytes(),
         ];
         let mut header = [0; HEADER_LEN];
@@ -262,6 +266,21 @@ impl NewHeader {
         }
         header
     }
+}
+
+/// Producer id, epoch and base sequence as they lie in a header; -1 where there is none.
+fn producer_fields(producer: Option<BatchProducer>) -> ([u8; 8], [u8; 2], [u8; 4]) {
+    let Some(BatchProducer { id, epoch, base_sequence }) = producer else {
+        return ([0xff; 8], [0xff; 2], [0xff; 4]);
+    };
+    let sequence = base_sequence.map_or([0xff; 4], |sequence| sequence.get().to_be_bytes());
+    (id.get().to_be_bytes(), epoch.get().to_be_bytes(), sequence)
+}
+
+/// Writes who made a batch. The fields are inside the checksum.
+pub(crate) fn patch_producer(batch: &mut [u8], producer: BatchProducer) {
+    let (id, epoch, sequence) = producer_fields(Some(producer));
+    patch(batch, PRODUCER_AT, &[&id[..], &epoch, &sequence].concat());
 }
 
 fn patch(header: &mut [u8], at: usize, bytes: &[u8]) {

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use record::{Batch, BatchBuilder, Compression, Header, Record, TimestampType};
-use types::{LeaderEpoch, Offset, ProducerId, Timestamp};
+use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 const PLAIN: &[u8] = include_bytes!("fixtures/plain.batch");
 const TRANSACTIONAL: &[u8] = include_bytes!("fixtures/transactional.batch");
@@ -79,7 +79,8 @@ fn a_foreign_batch_keeps_its_producer() {
     let producer = batch.header().producer.unwrap();
     assert!(batch.header().is_transactional);
     assert_eq!(producer.id, ProducerId::new(4_294_967_301));
-    assert_eq!((producer.epoch, producer.base_sequence), (7, Some(99)));
+    assert_eq!(Some(producer.epoch), ProducerEpoch::new(7));
+    assert_eq!(producer.base_sequence, Sequence::new(99));
 }
 
 #[test]

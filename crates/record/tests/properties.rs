@@ -5,10 +5,10 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use record::{
-    Batch, BatchBuilder, BatchHeader, Batches, Compression, HEADER_LEN, Header, Record,
-    RecordError, record_size_bound,
+    Batch, BatchBuilder, BatchHeader, BatchProducer, Batches, Compression, HEADER_LEN, Header,
+    Record, RecordError, record_size_bound,
 };
-use types::{LeaderEpoch, Offset, Timestamp};
+use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 /// Far below what any test builds, so that a lying length shows as an error rather than memory.
 const PAYLOAD_LIMIT: usize = 1 << 20;
@@ -60,6 +60,17 @@ fn build(records: &[Record], compression: Compression) -> Batch {
     builder.build().unwrap()
 }
 
+fn producer() -> impl Strategy<Value = BatchProducer> {
+    let sequence = prop::option::of(0..=Sequence::MAX.get());
+    (0..=Offset::MAX.get(), 0..=ProducerEpoch::MAX.get(), sequence).prop_map(
+        |(id, epoch, sequence)| BatchProducer {
+            id: ProducerId::new(id),
+            epoch: ProducerEpoch::new(epoch).unwrap(),
+            base_sequence: sequence.map(|sequence| Sequence::new(sequence).unwrap()),
+        },
+    )
+}
+
 fn read(batch: &Batch) -> Vec<Record> {
     batch.records().unwrap().map(Result::unwrap).collect()
 }
@@ -109,6 +120,26 @@ proptest! {
             prop_assert_eq!(after.offset, Offset::new(base + before.offset.get()));
             prop_assert_eq!(&after.value, &before.value);
         }
+    }
+
+    #[test]
+    fn a_batch_names_its_producer_from_the_start_or_afterwards(
+        records in records(), first in producer(), second in producer(),
+    ) {
+        let mut builder = BatchBuilder::new(Compression::None);
+        for Record { timestamp, key, value, headers, .. } in &records {
+            builder.push(*timestamp, key.as_deref(), value.as_deref(), headers).unwrap();
+        }
+        builder.produced_by(first);
+        let named = builder.build().unwrap();
+        prop_assert_eq!(named.header().producer, Some(first));
+        prop_assert_eq!(&Batch::verify(named.bytes().clone()), &Ok(named.clone()));
+
+        let renamed = named.produced_by(second);
+        prop_assert_eq!(renamed.header().producer, Some(second));
+        prop_assert_eq!(&Batch::verify(renamed.bytes().clone()), &Ok(renamed.clone()));
+        prop_assert_eq!(read(&renamed), records);
+        prop_assert_eq!(renamed.produced_by(first), named);
     }
 
     #[test]

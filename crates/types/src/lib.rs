@@ -6,6 +6,7 @@
 mod durability;
 mod ids;
 mod position;
+mod producer;
 mod reason;
 mod time;
 mod topic;
@@ -13,6 +14,7 @@ mod topic;
 pub use durability::Durability;
 pub use ids::{BrokerId, DirectoryId, LogId, PartitionId, ProducerId, SchemaId, TopicId};
 pub use position::{BrokerEpoch, LeaderEpoch, Offset, PartitionEpoch, Revision};
+pub use producer::{ProducerEpoch, Sequence};
 pub use reason::{Code, Coded, Reason};
 pub use time::Timestamp;
 pub use topic::{InvalidTopicName, TopicName, TopicPartition};

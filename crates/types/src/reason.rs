@@ -63,6 +63,13 @@ pub enum Reason {
     UnknownLeaderEpoch,
     /// Fewer replicas in sync than `min.insync.replicas`.
     NotEnoughReplicas,
+    /// A batch does not follow what its producer wrote before: one between them is missing, or it was
+    /// written too long ago to be recognised.
+    OutOfOrderSequenceNumber,
+    /// A later life of the producer has written to the partition.
+    InvalidProducerEpoch,
+    /// The log knows nothing of the producer, whose batch is not the first of its epoch.
+    UnknownProducerId,
     /// The broker registered again since, or its registration ran out.
     StaleBrokerEpoch,
     /// Another live process uses this broker id.
@@ -109,6 +116,9 @@ impl Reason {
         Self::FencedLeaderEpoch,
         Self::UnknownLeaderEpoch,
         Self::NotEnoughReplicas,
+        Self::OutOfOrderSequenceNumber,
+        Self::InvalidProducerEpoch,
+        Self::UnknownProducerId,
         Self::StaleBrokerEpoch,
         Self::DuplicateBrokerRegistration,
         Self::UnknownBroker,
@@ -134,8 +144,12 @@ impl Reason {
             | Self::InvalidRecord
             | Self::MessageTooLarge
             | Self::UnsupportedCompressionType
-            | Self::OffsetOutOfRange => Code::Invalid,
-            Self::UnknownTopicOrPartition | Self::UnknownBroker => Code::NotFound,
+            | Self::OffsetOutOfRange
+            | Self::OutOfOrderSequenceNumber
+            | Self::InvalidProducerEpoch => Code::Invalid,
+            Self::UnknownTopicOrPartition | Self::UnknownBroker | Self::UnknownProducerId => {
+                Code::NotFound
+            }
             Self::TopicAlreadyExists | Self::DuplicateBrokerRegistration => Code::AlreadyExists,
             Self::NotLeaderOrFollower
             | Self::FencedLeaderEpoch
@@ -174,6 +188,9 @@ impl Reason {
             Self::FencedLeaderEpoch => "FENCED_LEADER_EPOCH",
             Self::UnknownLeaderEpoch => "UNKNOWN_LEADER_EPOCH",
             Self::NotEnoughReplicas => "NOT_ENOUGH_REPLICAS",
+            Self::OutOfOrderSequenceNumber => "OUT_OF_ORDER_SEQUENCE_NUMBER",
+            Self::InvalidProducerEpoch => "INVALID_PRODUCER_EPOCH",
+            Self::UnknownProducerId => "UNKNOWN_PRODUCER_ID",
             Self::StaleBrokerEpoch => "STALE_BROKER_EPOCH",
             Self::DuplicateBrokerRegistration => "DUPLICATE_BROKER_REGISTRATION",
             Self::UnknownBroker => "BROKER_ID_NOT_REGISTERED",
