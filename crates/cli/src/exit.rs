@@ -73,6 +73,9 @@ impl Exit {
             | Reason::MessageTooLarge
             | Reason::UnsupportedCompressionType
             | Reason::OffsetOutOfRange
+            | Reason::OutOfOrderSequenceNumber
+            | Reason::InvalidProducerEpoch
+            | Reason::UnknownProducerId
             | Reason::CorruptMessage
             | Reason::RevisionOutOfRange
             | Reason::Busy

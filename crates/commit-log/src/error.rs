@@ -7,6 +7,7 @@ use types::{Coded, LeaderEpoch, Offset, Reason};
 
 use crate::LogKey;
 use crate::flaw::Flaw;
+use crate::producers::ProducerRefusal;
 
 /// What was being done to a file when the disk refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +214,9 @@ pub enum AppendError {
         /// The log's.
         last: LeaderEpoch,
     },
+    /// Its producer may not write it.
+    #[error(transparent)]
+    Producer(#[from] ProducerRefusal),
     /// More bytes than a segment can hold.
     #[error(
         "the append has {bytes} bytes; at most {limit} go into one: send fewer batches at once"
@@ -260,6 +264,7 @@ impl Coded for AppendError {
             Self::UnknownLog { .. } => Reason::UnknownTopicOrPartition,
             Self::NotAtEnd { .. } => Reason::OffsetOutOfRange,
             Self::StaleEpoch { .. } => Reason::FencedLeaderEpoch,
+            Self::Producer(refusal) => refusal.reason(),
             Self::TooLarge { .. } => Reason::MessageTooLarge,
             Self::Full { .. } => Reason::StorageFull,
             Self::Damaged { .. }

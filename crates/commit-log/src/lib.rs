@@ -39,6 +39,7 @@ mod journal;
 mod log;
 mod meta;
 mod name;
+mod producers;
 mod reader;
 mod scan;
 mod segment;
@@ -52,5 +53,9 @@ pub use error::{Action, AppendError, DirectoryError, Fenced, LogError, ReadError
 pub use flaw::{Flaw, FlawKind};
 pub use log::{Damage, DamageKind, Recovered, RecoveredLog, TornTail};
 pub use name::LogKey;
+pub use producers::{
+    Note, ProducerLimits, ProducerRefusal, ProducerSnapshot, ProducerStates, RETAINED_BATCHES,
+    SnapshotPoint, Undo, Verdict,
+};
 pub use reader::LogReader;
 pub use view::{EpochStart, SegmentExtent};

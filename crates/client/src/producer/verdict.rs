@@ -71,6 +71,9 @@ fn refused(cause: ClientError) -> Verdict {
         | Reason::TopicAlreadyExists
         | Reason::OffsetOutOfRange
         | Reason::CorruptMessage
+        | Reason::OutOfOrderSequenceNumber
+        | Reason::InvalidProducerEpoch
+        | Reason::UnknownProducerId
         | Reason::DuplicateBrokerRegistration
         // It will not go away within a delivery timeout, and somebody has to hear of it.
         | Reason::StorageFull => Verdict::NotDelivered(cause),
