@@ -24,6 +24,7 @@ mod listing;
 mod metadata;
 mod partition;
 mod partitions;
+mod producer_ids;
 mod producing;
 mod retention;
 mod rpc;

@@ -6,6 +6,7 @@ mod describe;
 mod fetch;
 mod fetch_stream;
 mod forward;
+mod init_producer_id;
 mod offsets;
 mod produce;
 mod produce_stream;

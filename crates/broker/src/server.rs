@@ -17,6 +17,7 @@ use crate::fetching::Fetching;
 use crate::lease::LeaseView;
 use crate::listing::Listing;
 use crate::partitions::Partitions;
+use crate::producer_ids::ProducerIds;
 use crate::producing::Producing;
 use crate::rpc::{Admin, Cluster, Data, FetchLimits, FetchStreams, Forwarder, ProduceStreams};
 use crate::topics::{AutoCreate, TopicDefaults, Topics};
@@ -80,6 +81,7 @@ impl Server {
             producing,
             fetching,
             listing,
+            producer_ids: ProducerIds::new(Arc::clone(&coordinators)),
             topics: topics.clone(),
             cluster: Cluster::new(partitions.clone(), coordinators),
             forwarder: Forwarder::new(partitions.clone()),

@@ -61,4 +61,6 @@ pub enum Command {
         /// Names that go back to their defaults.
         unset: Vec<String>,
     },
+    /// Gives out the [`ProducerIdBlock`](crate::ProducerIdBlock) of its revision.
+    AllocateProducerIds,
 }

@@ -132,6 +132,9 @@ pub enum ClusterError {
     /// A configuration entry that is not possible.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There are no more numbers for producers.
+    #[error("the record format has no more producer ids")]
+    ProducerIdsUsedUp,
     /// An epoch has reached its last number.
     #[error("an epoch of topic {topic} is used up; delete the topic and make it again")]
     EpochsUsedUp {
@@ -160,7 +163,7 @@ impl Coded for ClusterError {
             | Self::NotReplicated { .. }
             | Self::Assignment { .. } => Reason::InvalidReplicationFactor,
             Self::Config(error) => error.reason(),
-            Self::EpochsUsedUp { .. } => Reason::UnknownServerError,
+            Self::ProducerIdsUsedUp | Self::EpochsUsedUp { .. } => Reason::UnknownServerError,
         }
     }
 }

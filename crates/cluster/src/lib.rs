@@ -20,6 +20,7 @@ mod election;
 mod error;
 mod image;
 mod partition;
+mod producer_ids;
 mod state;
 mod topic;
 
@@ -29,5 +30,6 @@ pub use delta::Delta;
 pub use error::{ClusterError, ImageError};
 pub use image::{ClusterId, MetadataImage};
 pub use partition::Partition;
+pub use producer_ids::ProducerIdBlock;
 pub use state::{Identity, State};
 pub use topic::Topic;

@@ -1,7 +1,7 @@
 use rpds::RedBlackTreeMapSync;
 use types::{BrokerId, DirectoryId, Revision};
 
-use crate::{ClusterError, ClusterId, Command, Delta, Incarnation, MetadataImage};
+use crate::{ClusterError, ClusterId, Command, Delta, Incarnation, MetadataImage, ProducerIdBlock};
 
 mod brokers;
 #[cfg(test)]
@@ -104,6 +104,10 @@ impl State {
                 self.create_partitions(*topic, *expected, assignments)
             }
             Command::AlterConfigs { topic, set, unset } => self.alter_configs(*topic, set, unset),
+            // That it stands there is all.
+            Command::AllocateProducerIds => ProducerIdBlock::of(revision)
+                .map(|_block| Change::default())
+                .ok_or(ClusterError::ProducerIdsUsedUp),
         }
     }
 

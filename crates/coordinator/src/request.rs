@@ -50,6 +50,7 @@ pub(crate) enum Decision {
     DeleteTopic { name: TopicName },
     CreatePartitions { name: TopicName, total: u32 },
     AlterConfigs { name: TopicName, set: Vec<(String, String)>, unset: Vec<String> },
+    AllocateProducerIds,
 }
 
 impl Decision {
@@ -65,6 +66,7 @@ impl Decision {
             Self::AlterConfigs { name, set, unset } => {
                 decision::alter_configs(image, &name, set, unset)
             }
+            Self::AllocateProducerIds => Ok(Command::AllocateProducerIds),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::{ClusterError, ProducerIdBlock};
 use futures::stream::BoxStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,13 @@ impl Rpc {
         let changed = self.change(vec![decision], mode).await?;
         changed.results.into_iter().collect::<Result<(), _>>()?;
         Ok(changed.revision)
+    }
+
+    async fn allocate_producer_ids(&self) -> Result<ProducerIdBlock, RequestError> {
+        let revision = self.change_one(Decision::AllocateProducerIds, Mode::Apply).await?;
+        // The only command of its change, so that this is its own revision; and it was applied, so
+        // that there is a block.
+        Ok(ProducerIdBlock::of(revision).ok_or(ClusterError::ProducerIdsUsedUp)?)
     }
 }
 
@@ -156,6 +164,17 @@ impl CoordinatorService for Rpc {
         let decision = Decision::AlterConfigs { name, set, unset: request.unset };
         let revision = self.change_one(decision, mode(request.validate_only)).await.or_status()?;
         Ok(Response::new(v1::AlterConfigsResponse { revision: revision.get() }))
+    }
+
+    async fn allocate_producer_ids(
+        &self,
+        _request: Request<v1::AllocateProducerIdsRequest>,
+    ) -> Result<Response<v1::AllocateProducerIdsResponse>, Status> {
+        let block = self.allocate_producer_ids().await.or_status()?;
+        Ok(Response::new(v1::AllocateProducerIdsResponse {
+            first_producer_id: block.first.get(),
+            count: block.count,
+        }))
     }
 
     async fn describe_quorum(

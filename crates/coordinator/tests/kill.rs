@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test; its helpers are not marked as such")]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -73,6 +74,22 @@ async fn serve(client: &mut Client) {
     assert!(!client.heartbeat(request).await.unwrap().into_inner().fenced);
 }
 
+/// One block of producer ids, once the coordinator leads.
+async fn allocate(client: &mut Client) -> std::ops::Range<u64> {
+    loop {
+        match client.allocate_producer_ids(v1::AllocateProducerIdsRequest {}).await {
+            Ok(allocated) => {
+                let block = allocated.into_inner();
+                return block.first_producer_id..block.first_producer_id + u64::from(block.count);
+            }
+            Err(status) => {
+                let reason = wire::from_status(&status).reason;
+                assert_eq!(reason, Reason::CoordinatorNotAvailable, "{status:?}");
+            }
+        }
+    }
+}
+
 async fn topics(client: &mut Client) -> Vec<String> {
     let request = v1::WatchMetadataRequest { after_revision: 0 };
     let mut watch = client.watch_metadata(request).await.unwrap().into_inner();
@@ -102,6 +119,21 @@ async fn what_was_answered_is_there_after_kill_9_also_in_the_midst_of_checkpoint
             let made = client.create_topics(request).await.unwrap().into_inner();
             assert!(made.topics.iter().all(|result| result.error.is_none()), "{made:?}");
             answered.push(name);
+        }
+        drop(process);
+    }
+}
+
+#[tokio::test]
+async fn no_producer_id_is_given_out_again_after_kill_9() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut given = BTreeSet::new();
+    for round in 0..8 {
+        let (process, mut client) = start(dir.path());
+        for _ in 0..2 + round {
+            let block = allocate(&mut client).await;
+            assert_eq!(block.clone().count(), 1000);
+            assert!(block.clone().all(|id| given.insert(id)), "{block:?} was given before");
         }
         drop(process);
     }

@@ -7,16 +7,17 @@ use wire::OrStatus;
 use wire::v1::broker::broker_service_server::BrokerService;
 use wire::v1::broker::{
     DescribeClusterRequest, DescribeClusterResponse, DescribeTopicsRequest, DescribeTopicsResponse,
-    FetchRequest, FetchResponse, FetchStreamRequest, FetchStreamResponse, ListOffsetsRequest,
-    ListOffsetsResponse, ProduceRequest, ProduceResponse, ProduceStreamRequest,
-    ProduceStreamResponse,
+    FetchRequest, FetchResponse, FetchStreamRequest, FetchStreamResponse, InitProducerIdRequest,
+    InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest,
+    ProduceResponse, ProduceStreamRequest, ProduceStreamResponse,
 };
 
 use super::fetch_stream::FetchStreams;
 use super::produce_stream::ProduceStreams;
-use super::{Forwarder, describe, fetch, offsets, produce};
+use super::{Forwarder, describe, fetch, init_producer_id, offsets, produce};
 use crate::fetching::Fetching;
 use crate::listing::Listing;
+use crate::producer_ids::ProducerIds;
 use crate::producing::Producing;
 use crate::topics::Topics;
 
@@ -26,6 +27,7 @@ pub(crate) struct Data {
     pub(crate) producing: Producing,
     pub(crate) fetching: Fetching,
     pub(crate) listing: Listing,
+    pub(crate) producer_ids: ProducerIds,
     pub(crate) topics: Topics,
     pub(crate) cluster: describe::Cluster,
     pub(crate) forwarder: Forwarder,
@@ -80,6 +82,13 @@ impl BrokerService for Data {
         request: Request<ListOffsetsRequest>,
     ) -> Result<Response<ListOffsetsResponse>, Status> {
         offsets::list_offsets(self, request).await
+    }
+
+    async fn init_producer_id(
+        &self,
+        request: Request<InitProducerIdRequest>,
+    ) -> Result<Response<InitProducerIdResponse>, Status> {
+        init_producer_id::init_producer_id(self, request).await
     }
 
     async fn describe_cluster(

@@ -318,6 +318,13 @@ impl BrokerService for FakeBroker {
         Ok(Response::new(v1::ListOffsetsResponse { offsets }))
     }
 
+    async fn init_producer_id(
+        &self,
+        _request: Request<v1::InitProducerIdRequest>,
+    ) -> Result<Response<v1::InitProducerIdResponse>, Status> {
+        Err(Status::unimplemented("init_producer_id"))
+    }
+
     async fn describe_cluster(
         &self,
         _request: Request<v1::DescribeClusterRequest>,

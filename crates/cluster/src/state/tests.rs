@@ -289,6 +289,7 @@ fn a_command() -> impl Strategy<Value = Command> {
             Command::CreateTopic { name: name(&format!("t{topic}")), id: id(fresh), assignments, configs }
         }),
         1 => (1_u8..9).prop_map(move |topic| Command::DeleteTopic { topic: id(topic) }),
+        1 => Just(Command::AllocateProducerIds),
         1 => (1_u8..9, 0_u32..4, assignments()).prop_map(move |(topic, expected, assignments)| {
             Command::CreatePartitions { topic: id(topic), expected, assignments }
         }),

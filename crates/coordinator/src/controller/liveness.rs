@@ -89,7 +89,8 @@ impl<D: Disk> Controller<D> {
             Command::CreateTopic { .. }
             | Command::DeleteTopic { .. }
             | Command::CreatePartitions { .. }
-            | Command::AlterConfigs { .. } => {}
+            | Command::AlterConfigs { .. }
+            | Command::AllocateProducerIds => {}
         }
     }
 }

@@ -204,6 +204,26 @@ fn what_was_answered_survives_a_loss_of_power() {
 }
 
 #[test]
+fn no_producer_id_is_given_out_twice_whenever_the_power_fails() {
+    let mut machine = Machine::with_checkpoints(3);
+    let mut given = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        // Two at once: one change may hold the answer of the other's revision.
+        let requests = [(); 2].map(|()| change(vec![Decision::AllocateProducerIds], Mode::Apply));
+        let [(first, first_answer), (second, second_answer)] = requests;
+        machine.step([first, second]);
+        for answer in [first_answer, second_answer] {
+            let changed = received(answer).unwrap();
+            assert_eq!(changed.results, [Ok(())]);
+            let block = cluster::ProducerIdBlock::of(changed.revision).unwrap();
+            let ids = block.first.get()..block.first.get() + u64::from(block.count);
+            assert!(ids.into_iter().all(|id| given.insert(id)), "{block:?} was given before");
+        }
+        machine = machine.lose_power(SECOND);
+    }
+}
+
+#[test]
 fn nothing_is_answered_that_could_not_be_stored() {
     let mut machine = Machine::start();
     machine.serve();

@@ -66,6 +66,7 @@ pub fn command_to_bytes(command: &Command) -> Bytes {
             set: entries_to_proto(set.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             unset: unset.clone(),
         }),
+        Command::AllocateProducerIds => Kind::AllocateProducerIds(v1::AllocateProducerIds {}),
     };
     v1::Command { version: VERSION, command: Some(kind) }.encode_to_vec().into()
 }
@@ -116,6 +117,7 @@ pub fn command_from_bytes(bytes: Bytes) -> Result<Command, InvalidMessage> {
             set: entries_from_proto(configs.set),
             unset: configs.unset,
         },
+        Kind::AllocateProducerIds(v1::AllocateProducerIds {}) => Command::AllocateProducerIds,
     })
 }
 

@@ -43,6 +43,7 @@ fn commands() -> Vec<Command> {
         Command::DeleteTopic { topic: topic(3) },
         registration(2),
         Command::FenceBroker { broker, epoch },
+        Command::AllocateProducerIds,
     ]
 }
 
