@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use disk::{Disk, DiskFile, is_out_of_space, replace_atomically};
+use disk::{Disk, DiskFile};
 use types::{LogId, Offset};
 
 use crate::checksum::crc32c;
 use crate::error::{Action, StorageFault};
+use crate::segment::replace;
 
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
 
@@ -80,11 +81,7 @@ impl Checkpoint {
     /// Replaces the file, durably. After an error either the old or the new one stands.
     pub(crate) fn write<D: Disk>(&self, disk: &D, folder: &Path) -> Result<(), StorageFault> {
         let path = folder.join(CHECKPOINT_FILE);
-        replace_atomically(disk, &path, &encode(self)).map_err(|source| {
-            // Which step it was is not told; all but a full disk may have been the sync.
-            let action = if is_out_of_space(&source) { Action::Write } else { Action::Sync };
-            action.failed(&path)(source)
-        })
+        replace(disk, &path, &encode(self))
     }
 }
 

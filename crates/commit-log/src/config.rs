@@ -2,6 +2,8 @@ use std::num::NonZeroUsize;
 
 use types::Durability;
 
+use crate::producers::ProducerLimits;
+
 /// How one log is laid out and answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -14,6 +16,8 @@ pub struct LogConfig {
     pub index_interval_bytes: u32,
     /// When an append may be answered.
     pub durability: Durability,
+    /// For how long idempotent producers are known, and how many.
+    pub producers: ProducerLimits,
 }
 
 impl LogConfig {
@@ -28,6 +32,7 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 60 * 60 * 1000,
             index_interval_bytes: 4096,
             durability: Durability::Fsync,
+            producers: ProducerLimits::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use disk::Disk;
 use record::{Batch, HEADER_LEN};
-use types::{DirectoryId, LeaderEpoch, LogId, Offset};
+use types::{DirectoryId, LeaderEpoch, LogId, Offset, Timestamp};
 
 pub use open::JournalFound;
 pub use upkeep::{Upkeep, UpkeepDone, UpkeepScope};
@@ -228,9 +228,14 @@ impl<D: Disk> Directory<D> {
     /// # Errors
     /// [`LogError::OutOfRange`] if `end` lies before the start: that calls for
     /// [`Directory::reset`]. Else what the disk reports.
-    pub fn truncate(&mut self, log: LogKey, end: Offset) -> Result<Offset, LogError> {
+    pub fn truncate(
+        &mut self,
+        log: LogKey,
+        end: Offset,
+        now: Timestamp,
+    ) -> Result<Offset, LogError> {
         let journal = self.journal.position();
-        let truncated = self.log_mut(log)?.truncate(end, journal);
+        let truncated = self.log_mut(log)?.truncate(end, journal, now);
         self.changed(truncated)
     }
 

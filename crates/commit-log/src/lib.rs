@@ -11,6 +11,7 @@
 //! <data>/<topic-uuid>-<partition>/partition.meta                   log id, start, recovery point
 //!                                 <base>-<epoch>.log               batches, as producers sent them
 //!                                 <base>-<epoch>.index             once the segment is sealed
+//!                                 <base>.producers                 who had written what before it
 //! ```
 //!
 //! What holds at any crash:

@@ -2,6 +2,7 @@
 
 mod append;
 mod cut;
+mod producers;
 mod recover;
 mod upkeep;
 
@@ -17,10 +18,13 @@ use crate::duty::{Background, Changes, Duty};
 use crate::error::{Action, StorageFault};
 use crate::meta::{Meta, MetaFile, Stage};
 use crate::name::LogKey;
+use crate::producers::ProducerStates;
 use crate::reader::LogReader;
 use crate::segment::Segment;
 use crate::view::{Piece, Published, View};
 
+pub(crate) use append::{Placement, Writing};
+use producers::Snapshot;
 pub(crate) use upkeep::{LogUpkeep, LogUpkept};
 
 pub use recover::{Damage, DamageKind, Recovered, RecoveredLog, TornTail};
@@ -35,6 +39,8 @@ pub(crate) struct Log<D: Disk> {
     config: LogConfig,
     meta: MetaFile<D>,
     segments: Vec<Tracked<D>>,
+    /// Who wrote what is in it.
+    producers: ProducerStates,
     /// Of the names in the folder.
     names: Changes,
     /// A write was taken back since the last sync. Until that is durable, a crash could bring back
@@ -76,6 +82,8 @@ struct Tracked<D: Disk> {
     changes: Changes,
     stage: SegmentStage,
     opened_at: Timestamp,
+    /// What was known of producers when it was begun, until that is stored.
+    snapshot: Option<Snapshot>,
 }
 
 /// The life of a segment.
@@ -154,6 +162,7 @@ impl<D: Disk> Log<D> {
         let Meta { log_start, start_epoch, .. } = meta.current();
         let end = segments.last().map_or(log_start, |last| last.piece.end);
         let earlier: Arc<[Piece<D>]> = Arc::new([]);
+        let producers = ProducerStates::new(config.producers);
         let view = View {
             log_start,
             end,
@@ -170,6 +179,7 @@ impl<D: Disk> Log<D> {
             config,
             meta,
             segments,
+            producers,
             names: Changes::default(),
             took_back: false,
             end,
@@ -222,6 +232,7 @@ impl<D: Disk> Log<D> {
     }
 
     pub(crate) fn set_config(&mut self, config: LogConfig) {
+        self.producers.set_limits(config.producers);
         self.config = config;
     }
 

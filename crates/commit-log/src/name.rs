@@ -41,6 +41,7 @@ pub(crate) struct SegmentName {
 
 const LOG: &str = ".log";
 const INDEX: &str = ".index";
+const SNAPSHOT: &str = ".producers";
 
 impl SegmentName {
     pub(crate) fn log_file(self) -> String {
@@ -67,6 +68,17 @@ impl SegmentName {
         };
         (name.to_string() == stem).then_some(name)
     }
+}
+
+/// The file that tells what was known of producers when the log ended at `offset`.
+pub(crate) fn snapshot_file(offset: Offset) -> String {
+    format!("{:020}{SNAPSHOT}", offset.get())
+}
+
+/// Reads what [`snapshot_file`] writes.
+pub(crate) fn parse_snapshot_file(file: &str) -> Option<Offset> {
+    let offset = Offset::ZERO.checked_add(file.strip_suffix(SNAPSHOT)?.parse().ok()?)?;
+    (snapshot_file(offset) == file).then_some(offset)
 }
 
 impl fmt::Display for SegmentName {

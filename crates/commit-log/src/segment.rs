@@ -9,7 +9,7 @@ use disk::{Disk, DiskFile, is_out_of_space, replace_atomically};
 use crate::duty::{Background, Duty};
 use crate::error::{Action, StorageFault};
 use crate::index::{self, FOOTER_LEN, Index, IndexEntry, Seal};
-use crate::name::SegmentName;
+use crate::name::{SegmentName, snapshot_file};
 use crate::scan::scan;
 
 /// One file of a log and its index. Stays readable after its removal for those who hold it.
@@ -62,6 +62,11 @@ impl<D: Disk> Segment<D> {
         self.path.with_file_name(self.name.index_file())
     }
 
+    /// Where it is stored what was known of producers before the segment.
+    pub(crate) fn snapshot_path(&self) -> PathBuf {
+        self.path.with_file_name(snapshot_file(self.name.base))
+    }
+
     pub(crate) fn sync(&self) -> Result<(), StorageFault> {
         self.duty.sync(&self.path, || self.file.sync_data())
     }
@@ -77,13 +82,17 @@ impl<D: Disk> Segment<D> {
     pub(crate) fn store_index_in_background(&self, seal: Seal) -> Result<Background, StorageFault> {
         let bytes = self.with_index(|index| index::encode(index, seal))?;
         let path = self.index_path();
-        self.duty.in_background(|| {
-            replace_atomically(&self.disk, &path, &bytes).map_err(|source| {
-                // Which step it was is not told; all but a full disk may have been the sync.
-                let action = if is_out_of_space(&source) { Action::Write } else { Action::Sync };
-                action.failed(&path)(source)
-            })
-        })
+        self.duty.in_background(|| replace(&self.disk, &path, &bytes))
+    }
+
+    /// Stores what was known of producers before the segment, durably. All that it speaks of must
+    /// be durable.
+    pub(crate) fn store_snapshot_in_background(
+        &self,
+        snapshot: &[u8],
+    ) -> Result<Background, StorageFault> {
+        let path = self.snapshot_path();
+        self.duty.in_background(|| replace(&self.disk, &path, snapshot))
     }
 
     /// From here on nothing is done to it in the background.
@@ -160,6 +169,15 @@ impl<D: Disk> Segment<D> {
             .map(|scan| scan.index)
             .map_err(Action::Read.failed(&self.path))
     }
+}
+
+/// Replaces a small file that goes with a log, durably.
+pub(crate) fn replace<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> Result<(), StorageFault> {
+    replace_atomically(disk, path, bytes).map_err(|source| {
+        // Which step it was is not told; all but a full disk may have been the sync.
+        let action = if is_out_of_space(&source) { Action::Write } else { Action::Sync };
+        action.failed(path)(source)
+    })
 }
 
 /// Distance of entries in an index that was lost; what the log was configured with is not known

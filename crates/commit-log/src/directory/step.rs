@@ -4,20 +4,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use disk::Disk;
 use record::HEADER_LEN;
-use types::{Offset, Timestamp};
+use types::Timestamp;
 
 use super::upkeep::side_by_side;
 use super::{Append, Appended, Directory};
 use crate::error::{AppendError, StorageFault};
 use crate::journal::{ENTRY_HEADER_LEN, JournalAppend};
-use crate::log::{Failure, Unsynced};
+use crate::log::{Failure, Placement, Unsynced, Writing};
 use crate::name::LogKey;
 
 /// An append that was written.
 struct Written {
     log: LogKey,
-    base_offset: Offset,
-    end: Offset,
+    placement: Placement,
+}
+
+impl Written {
+    fn is_new(&self) -> bool {
+        self.placement.writing == Writing::New
+    }
 }
 
 /// What a step does to one log.
@@ -25,7 +30,7 @@ struct Written {
 struct Touched {
     /// Bytes of its batches.
     bytes: u64,
-    /// Appends that brought some.
+    /// Appends that were written.
     appends: u64,
     /// Whether everything before was durable.
     journallable: bool,
@@ -87,11 +92,14 @@ impl<D: Disk> Directory<D> {
         let journallable = log.is_durable();
         let touched = touched.entry(key).or_insert(Touched { bytes: 0, appends: 0, journallable });
         match log.append(append, now) {
-            Ok(base_offset) => {
-                let bytes = append.batches.iter().map(|batch| batch.bytes().len() as u64);
-                touched.bytes = touched.bytes.saturating_add(bytes.sum());
-                touched.appends += u64::from(!append.batches.is_empty());
-                Ok(Written { log: key, base_offset, end: log.end() })
+            Ok(placement) => {
+                let written = Written { log: key, placement };
+                if written.is_new() {
+                    let bytes = append.batches.iter().map(|batch| batch.bytes().len() as u64);
+                    touched.bytes = touched.bytes.saturating_add(bytes.sum());
+                    touched.appends += 1;
+                }
+                Ok(written)
             }
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Broken(fault)) => Err(self.fence(&fault).into()),
@@ -166,12 +174,11 @@ impl<D: Disk> Directory<D> {
             let written = written.iter().zip(appends).filter_map(|(written, append)| {
                 written.as_ref().ok().map(|written| (written, append))
             });
-            written.filter(|(written, append)| {
-                journalled.contains_key(&written.log) && !append.batches.is_empty()
-            })
+            written.filter(|(written, _)| written.is_new() && journalled.contains_key(&written.log))
         };
-        let headers: Vec<Vec<[u8; HEADER_LEN]>> =
-            taken().map(|(written, append)| append.placed_headers(written.base_offset)).collect();
+        let headers: Vec<Vec<[u8; HEADER_LEN]>> = taken()
+            .map(|(written, append)| append.placed_headers(written.placement.base))
+            .collect();
         let entries: Vec<JournalAppend<'_>> = taken()
             .zip(&headers)
             .filter_map(|((written, append), headers)| {
@@ -225,13 +232,13 @@ impl<D: Disk> Directory<D> {
     }
 
     fn answer(&self, written: &Written) -> Result<Appended, AppendError> {
-        let &Written { log, base_offset, end } = written;
+        let &Written { log, placement: Placement { base, end, .. } } = written;
         let found = self.logs.get(&log).ok_or(AppendError::UnknownLog { log })?;
         let durable_end = found.durable_end();
         // In a fenced directory only what a sync had covered before can be believed.
         if durable_end < end {
             self.check_fence()?;
         }
-        Ok(Appended { base_offset, end, durable_end })
+        Ok(Appended { base_offset: base, end, durable_end })
     }
 }

@@ -124,7 +124,7 @@ impl<D: Disk> Directory<D> {
     ) -> Result<Option<Upkeep<D>>, LogError> {
         if scope == UpkeepScope::Everything {
             for log in self.logs.values_mut() {
-                log.roll_if_due(now);
+                log.age(now);
             }
         }
         self.upkeep_of(scope)

@@ -12,6 +12,7 @@ use crate::duty::Changes;
 use crate::error::{Action, AppendError, StorageFault};
 use crate::index::BEFORE_ALL;
 use crate::name::SegmentName;
+use crate::producers::Verdict;
 use crate::scan::index_entry;
 use crate::segment::Segment;
 use crate::view::Piece;
@@ -26,34 +27,78 @@ struct Placed<'a> {
     end: Offset,
 }
 
+/// Where the batches of an append lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placement {
+    pub(crate) base: Offset,
+    /// Behind the last record.
+    pub(crate) end: Offset,
+    pub(crate) writing: Writing,
+}
+
+/// Whether an append changed its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// Its batches were written.
+    New,
+    /// Its producer sent again what had been written before. It waits as the original does.
+    Before,
+    /// There was nothing to write.
+    Nothing,
+}
+
 impl<D: Disk> Log<D> {
-    /// Writes batches at the end, in one write; returns the offset of the first record. Readers
-    /// see them from the next [`Log::publish`].
+    /// Writes batches at the end, in one write, unless they lie in the log already. Readers see
+    /// them from the next [`Log::publish`].
     pub(crate) fn append(
         &mut self,
         append: &Append,
         now: Timestamp,
-    ) -> Result<Offset, Failure<AppendError>> {
-        let base = self.end;
+    ) -> Result<Placement, Failure<AppendError>> {
         let (placed, bytes) = self.place(append).map_err(Failure::Refused)?;
+        let base = self.end;
         if placed.is_empty() {
-            return Ok(base);
+            return Ok(Placement { base, end: base, writing: Writing::Nothing });
         }
+        let note = match self.judge_producers(append, now).map_err(Failure::Refused)? {
+            Verdict::New(note) => note,
+            Verdict::Duplicate { base_offset, end } => {
+                return Ok(Placement { base: base_offset, end, writing: Writing::Before });
+            }
+        };
+        self.write(append, &placed, bytes, now)?;
+        // What was written may yet be lost, with what is known of its producer.
+        self.producers.settle(note);
+        if append.at != AppendAt::End {
+            for placed in &placed {
+                self.note_producer(placed.batch.header(), placed.base, now);
+            }
+        }
+        Ok(Placement { base, end: self.end, writing: Writing::New })
+    }
+
+    fn write(
+        &mut self,
+        append: &Append,
+        placed: &[Placed<'_>],
+        bytes: u64,
+        now: Timestamp,
+    ) -> Result<(), Failure<AppendError>> {
         let fresh = self.begin_segment(append.epoch, bytes, now).map_err(|source| {
             self.names.note();
             Failure::Refused(AppendError::storage(source))
         })?;
-        let Some(last) = self.segments.last_mut() else { return Ok(base) };
-        let written = write(&last.piece, &placed, append.epoch);
+        let Some(last) = self.segments.last_mut() else { return Ok(()) };
+        let written = write(&last.piece, placed, append.epoch);
         last.changes.note();
         match written {
             Ok(()) => {
-                last.take(&placed, self.config.index_interval_bytes);
+                last.take(placed, self.config.index_interval_bytes);
                 self.end = last.piece.end;
                 if fresh == Fresh::Yes {
                     self.publish_segments();
                 }
-                Ok(base)
+                Ok(())
             }
             Err(fault) => {
                 self.took_back = true;
@@ -108,11 +153,15 @@ impl<D: Disk> Log<D> {
             return Ok(Fresh::No);
         }
         let name = SegmentName { base: self.end, epoch };
+        // Before the first record of all there is nothing to know.
+        let is_first = self.segments.is_empty() && self.producers.is_empty();
+        let snapshot = (!is_first).then(|| self.snapshot());
         let segment = Arc::new(Segment::create(&self.disk, &self.folder.path, name)?);
         self.roll();
         let piece = Piece { segment, end: self.end, len: 0, newest: BEFORE_ALL };
         let stage = SegmentStage::Open;
-        self.segments.push(Tracked { piece, changes: Changes::default(), stage, opened_at: now });
+        let changes = Changes::default();
+        self.segments.push(Tracked { piece, changes, stage, opened_at: now, snapshot });
         self.names.note();
         Ok(Fresh::Yes)
     }

@@ -37,6 +37,7 @@ impl<D: Disk> Log<D> {
         &mut self,
         end: Offset,
         journal: JournalPosition,
+        now: Timestamp,
     ) -> Result<Offset, Failure<LogError>> {
         if self.end <= end {
             return Ok(self.end);
@@ -62,6 +63,8 @@ impl<D: Disk> Log<D> {
         let cuts = meta.cuts.saturating_add(1);
         self.write_meta(Meta { recovery_point, cuts, void_below: journal, ..meta })?;
         self.cut_at(&cut).map_err(Failure::Broken)?;
+        // A batch that was cut must not count as written, nor one that stays as new.
+        self.restore_producers(now).map_err(Failure::Broken)?;
         Ok(self.end)
     }
 
@@ -92,6 +95,7 @@ impl<D: Disk> Log<D> {
         };
         self.write_meta(meta)?;
         let dropped = std::mem::take(&mut self.segments);
+        self.producers.clear();
         self.end = start;
         self.durable_end = start;
         self.synced_end = start;
@@ -120,6 +124,10 @@ impl<D: Disk> Log<D> {
         }
         let gone = self.segments.partition_point(|tracked| tracked.piece.end <= offset);
         let last_gone = self.segments.iter().take(gone).next_back().map(|last| last.piece.epoch());
+        if gone == self.segments.len() {
+            // They would be forgotten with their last record.
+            self.store_snapshot().map_err(judge)?;
+        }
         let meta = self.meta.current();
         self.write_meta(Meta {
             log_start: offset,
@@ -207,7 +215,8 @@ impl<D: Disk> Log<D> {
         segment.hold_index(index);
         let segment = Arc::new(segment);
         let piece = Piece { segment, end: cut.end, len: cut.len, newest: cut.newest };
-        Ok(Tracked { piece, stage: SegmentStage::Open, ..*whole })
+        let snapshot = whole.snapshot.clone();
+        Ok(Tracked { piece, stage: SegmentStage::Open, snapshot, ..*whole })
     }
 
     fn remove_files<'a>(
@@ -222,6 +231,7 @@ impl<D: Disk> Log<D> {
             let segment = &tracked.piece.segment;
             segment.retire();
             remove_if_there(&self.disk, &segment.index_path())?;
+            remove_if_there(&self.disk, &segment.snapshot_path())?;
             self.disk.remove_file(segment.path()).map_err(Action::Remove.failed(segment.path()))?;
         }
         Ok(())

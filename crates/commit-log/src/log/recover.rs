@@ -19,7 +19,7 @@ use crate::error::{Action, AppendError, StorageFault};
 use crate::flaw::Flaw;
 use crate::journal::replay::{Journalled, Replay};
 use crate::meta::{META_FILE, Meta, MetaFile, Stage};
-use crate::name::{LogKey, SegmentName};
+use crate::name::{LogKey, SegmentName, parse_snapshot_file, snapshot_file};
 use crate::scan::scan;
 use crate::segment::Segment;
 use crate::view::Piece;
@@ -146,7 +146,7 @@ pub(crate) fn recover<D: Disk>(
             kind: DamageKind::Meta,
         }));
     };
-    let mut names = tidy(disk, folder)?;
+    let mut names = tidy(disk, folder, meta.current().log_start)?;
     let before = Meta { recovery_point: past.recovery_point(meta.current()), ..meta.current() };
     if before.stage == Stage::Resetting {
         remove(disk, folder, names.drain(..).rev())?;
@@ -181,6 +181,7 @@ pub(crate) fn recover<D: Disk>(
     let torn_tail = (torn_bytes > 0).then_some(TornTail { bytes: torn_bytes, flaw });
     let mut log = Log::assemble(disk, folder, key, config.clone(), meta, segments);
     let replayed = journalled.batches.len() as u64;
+    log.restore_producers(now)?;
     log.replay(&journalled, &past.replay, now)?;
     let outcome =
         Recovered::Usable { start: before.log_start, end: log.end(), torn_tail, replayed };
@@ -196,8 +197,12 @@ pub(crate) fn sweep<D: Disk>(disk: &D, folder: &Path) -> Result<(), StorageFault
     disk.remove_dir(folder).map_err(Action::Remove.failed(folder))
 }
 
-/// Lists the segments in order, and removes indexes that belong to none and unfinished files.
-fn tidy<D: Disk>(disk: &D, folder: &Path) -> Result<Vec<SegmentName>, StorageFault> {
+/// Lists the segments in order, and removes what belongs to none, and unfinished files.
+fn tidy<D: Disk>(
+    disk: &D,
+    folder: &Path,
+    log_start: Offset,
+) -> Result<Vec<SegmentName>, StorageFault> {
     let entries = disk.list(folder).map_err(Action::List.failed(folder))?;
     let files = || {
         let files = entries.iter().filter(|entry| entry.kind == EntryKind::File);
@@ -207,6 +212,10 @@ fn tidy<D: Disk>(disk: &D, folder: &Path) -> Result<Vec<SegmentName>, StorageFau
     names.sort();
     for file in files() {
         let orphan = SegmentName::parse_index(file).is_some_and(|name| !names.contains(&name));
+        let orphan = orphan
+            || parse_snapshot_file(file).is_some_and(|offset| {
+                offset != log_start && !names.iter().any(|name| name.base == offset)
+            });
         let unfinished = Path::new(file).extension() == Some(OsStr::new("tmp"));
         if orphan || unfinished {
             let path = folder.join(file);
@@ -223,6 +232,7 @@ fn remove<D: Disk>(
 ) -> Result<(), StorageFault> {
     for name in names {
         remove_if_there(disk, &folder.join(name.index_file()))?;
+        remove_if_there(disk, &folder.join(snapshot_file(name.base)))?;
         let path = folder.join(name.log_file());
         disk.remove_file(&path).map_err(Action::Remove.failed(&path))?;
     }
@@ -337,6 +347,7 @@ impl<D: Disk> Found<D> {
                     changes: Changes::default(),
                     stage: SegmentStage::Sealed,
                     opened_at: BEGINNING,
+                    snapshot: None,
                 }
             }
             None => match self.scanned(segment, file_len, config, meta)? {
@@ -378,7 +389,7 @@ impl<D: Disk> Found<D> {
         let piece = Piece { segment, end: scan.end, len: scan.len, newest: scan.newest };
         let stage = SegmentStage::Open;
         let changes = Changes::default();
-        Ok(Some(Tracked { piece, changes, stage, opened_at: BEGINNING }))
+        Ok(Some(Tracked { piece, changes, stage, opened_at: BEGINNING, snapshot: None }))
     }
 
     /// The batches of the journal that lie beyond the valid end of the files, as far as they follow

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use disk::Disk;
 use types::{LogId, Timestamp};
 
+use super::producers::Snapshot;
 use super::{Folder, Log, SegmentStage};
 use crate::checkpoint::RecoveryPoint;
 use crate::duty::Background;
@@ -22,6 +23,8 @@ pub(crate) struct LogUpkeep<D: Disk> {
     names: Option<(Arc<Folder>, u64)>,
     /// To be given their indexes once they are synced.
     closed: Vec<(Arc<Segment<D>>, Seal)>,
+    /// What was known of producers before a segment, to be stored once all of it is synced.
+    snapshots: Vec<(Arc<Segment<D>>, Snapshot)>,
 }
 
 /// What was done for one log.
@@ -35,6 +38,7 @@ pub(crate) struct LogUpkept<D: Disk> {
     synced: Vec<(Arc<Segment<D>>, u64)>,
     names: Option<u64>,
     sealed: Vec<Arc<Segment<D>>>,
+    remembered: Vec<Arc<Segment<D>>>,
     /// Why not all of it was done.
     pub(crate) fault: Option<StorageFault>,
 }
@@ -50,12 +54,13 @@ impl<D: Disk> LogUpkeep<D> {
             synced: Vec::new(),
             names: None,
             sealed: Vec::new(),
+            remembered: Vec::new(),
             fault: None,
         };
         match self.sync(disk, &mut done) {
             Ok(Background::Done) => {
                 done.point = Some(self.point);
-                done.fault = self.seal(&mut done).err();
+                done.fault = self.store(&mut done).err();
             }
             Ok(Background::Retired) => {}
             Err(fault) => done.fault = Some(fault),
@@ -79,7 +84,12 @@ impl<D: Disk> LogUpkeep<D> {
         Ok(Background::Done)
     }
 
-    fn seal(&mut self, done: &mut LogUpkept<D>) -> Result<(), StorageFault> {
+    fn store(&mut self, done: &mut LogUpkept<D>) -> Result<(), StorageFault> {
+        for (segment, snapshot) in self.snapshots.drain(..) {
+            if segment.store_snapshot_in_background(&snapshot)? == Background::Done {
+                done.remembered.push(segment);
+            }
+        }
         for (segment, seal) in self.closed.drain(..) {
             if segment.store_index_in_background(seal)? == Background::Done {
                 done.sealed.push(segment);
@@ -90,8 +100,9 @@ impl<D: Disk> LogUpkeep<D> {
 }
 
 impl<D: Disk> Log<D> {
-    /// Closes a segment that is old enough.
-    pub(crate) fn roll_if_due(&mut self, now: Timestamp) {
+    /// Closes a segment that is old enough, and forgets producers that have been idle for long.
+    pub(crate) fn age(&mut self, now: Timestamp) {
+        self.producers.expire(now);
         if self.segments.last().is_some_and(|last| last.is_due(&self.config, now)) {
             self.roll();
         }
@@ -120,11 +131,18 @@ impl<D: Disk> Log<D> {
                 (Arc::clone(&piece.segment), Seal { log_id: id, segment_len, end, newest })
             })
             .collect();
-        if unsynced.is_empty() && names.is_none() && closed.is_empty() {
+        let snapshots: Vec<_> = (self.segments.iter())
+            .filter_map(|tracked| {
+                let snapshot = tracked.snapshot.as_ref()?;
+                Some((Arc::clone(&tracked.piece.segment), Arc::clone(snapshot)))
+            })
+            .collect();
+        let nothing_to_store = closed.is_empty() && snapshots.is_empty();
+        if unsynced.is_empty() && names.is_none() && nothing_to_store {
             return None;
         }
         let point = RecoveryPoint { end: self.end, ..self.point() };
-        Some(LogUpkeep { log: self.key, id, point, unsynced, names, closed })
+        Some(LogUpkeep { log: self.key, id, point, unsynced, names, closed, snapshots })
     }
 
     /// Takes note of what was done. Nothing of it is believed of a log that was cut since, or of
@@ -142,6 +160,9 @@ impl<D: Disk> Log<D> {
             if done.sealed.iter().any(|other| same(segment, other)) {
                 segment.release_index();
                 tracked.stage = SegmentStage::Sealed;
+            }
+            if done.remembered.iter().any(|other| same(segment, other)) {
+                tracked.snapshot = None;
             }
         }
         if let Some(covered) = done.names {

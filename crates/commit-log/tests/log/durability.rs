@@ -236,7 +236,7 @@ fn j10_a_failed_sync_fences_the_directory_for_good() {
         assert!(matches!(failed, AppendError::Fenced(_)), "{failed}");
         // The next sync would succeed, and mean nothing.
         assert!(matches!(lab.append(2, &[&[3]]), Err(AppendError::Fenced(_))));
-        assert!(matches!(lab.directory().truncate(key(0), offset(0)), Err(LogError::Fenced(_))));
+        assert!(matches!(lab.truncate(key(0), offset(0)), Err(LogError::Fenced(_))));
         // Nor does a restart, though the cache reads well.
         assert!(matches!(lab.open(), Err(DirectoryError::Fenced { .. })));
         lab.disk.lose_power();
@@ -280,7 +280,7 @@ fn c2_a_truncation_is_durable_in_every_file_it_touches() {
         lab.append(1, &[&[0], &[1]]).unwrap();
         lab.append(2, &[&[2], &[3]]).unwrap();
         lab.append(3, &[&[4]]).unwrap();
-        assert_eq!(lab.directory().truncate(key(0), offset(1)).unwrap(), offset(1));
+        assert_eq!(lab.truncate(key(0), offset(1)).unwrap(), offset(1));
         if seed % 2 == 0 {
             lab.append(4, &[&[9]]).unwrap();
         }
@@ -301,7 +301,7 @@ fn a_loss_of_power_while_truncating_leaves_a_prefix_and_no_damage() {
         // Sealed, and below the recovery point: what is missing there would be damage.
         lab.upkeep();
         lab.disk.cut_power_after((seed % 16) as u32);
-        let _interrupted = lab.directory().truncate(key(0), offset(2)).is_err();
+        let _interrupted = lab.truncate(key(0), offset(2)).is_err();
         lab.lose_power();
         let words = lab.words();
         assert!(words.len() >= 2, "seed {seed}");

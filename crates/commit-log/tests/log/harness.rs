@@ -34,7 +34,13 @@ pub(crate) fn folder(partition: u32) -> PathBuf {
 
 /// Three small batches fill a segment; each batch but the first of a segment is indexed.
 pub(crate) fn small_segments(durability: Durability) -> LogConfig {
-    LogConfig { segment_bytes: 300, segment_ms: 1000, index_interval_bytes: 1, durability }
+    LogConfig {
+        segment_bytes: 300,
+        segment_ms: 1000,
+        index_interval_bytes: 1,
+        durability,
+        ..LogConfig::default()
+    }
 }
 
 pub(crate) fn one_segment(durability: Durability) -> LogConfig {
@@ -218,6 +224,11 @@ impl Lab {
     pub(crate) fn step(&mut self, appends: &[Append]) -> Vec<Result<Appended, AppendError>> {
         let now = self.now;
         self.directory().step(appends, now)
+    }
+
+    pub(crate) fn truncate(&mut self, log: LogKey, end: Offset) -> Result<Offset, LogError> {
+        let now = self.now;
+        self.directory().truncate(log, end, now)
     }
 
     pub(crate) fn upkeep(&mut self) {

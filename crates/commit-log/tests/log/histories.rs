@@ -210,6 +210,7 @@ impl Story {
             segment_ms: 1500,
             index_interval_bytes: 100,
             durability: Durability::Fsync,
+            ..LogConfig::default()
         };
         let mut lab = match journal {
             Some(journal) => Lab::with_journal(seed, config, Some(journal)),
@@ -333,7 +334,7 @@ impl Story {
 
     fn truncate(&mut self, log: usize, to: u8) {
         let to = self.position(log, to);
-        let truncated = self.lab.directory().truncate(Self::key(log), offset(to));
+        let truncated = self.lab.truncate(Self::key(log), offset(to));
         let dead = self.lab.disk.is_without_power();
         let model = &mut self.models[log];
         match truncated {

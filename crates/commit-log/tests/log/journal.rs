@@ -83,7 +83,7 @@ fn j1_what_was_cut_never_comes_back_and_what_follows_stays() {
         let mut lab = Lab::journalled(seed, fsync());
         lab.journal(1, &[0, 1, 2]);
         let end = seed % 3;
-        lab.directory().truncate(key(0), offset(end)).unwrap();
+        lab.truncate(key(0), offset(end)).unwrap();
         if seed % 2 == 0 {
             lab.sync(2, LARGE);
         }
@@ -104,7 +104,7 @@ fn j1_a_loss_of_power_within_a_truncation_leaves_a_prefix_of_what_was() {
             lab.journal(1 + u32::from(word > 1), &[word]);
         }
         lab.disk.cut_power_after((seed % 12) as u32);
-        let _interrupted = lab.directory().truncate(key(0), offset(1)).is_err();
+        let _interrupted = lab.truncate(key(0), offset(1)).is_err();
         lab.lose_power();
         let words = lab.words();
         assert!(!words.is_empty(), "seed {seed}");
@@ -338,7 +338,7 @@ fn j8_the_journal_is_kept_until_a_damaged_log_is_whole_again() {
         let other = key(1);
         let at = lab.directory().reader(other).unwrap().end();
         assert_eq!(at, offset(1), "seed {seed}");
-        lab.directory().truncate(other, offset(0)).unwrap();
+        lab.truncate(other, offset(0)).unwrap();
         lab.step(&[append(1, 2, &[&[6]])]).pop().unwrap().unwrap();
         lab.upkeep();
         lab.lose_power();
@@ -379,7 +379,7 @@ fn j9_entries_of_an_earlier_life_do_not_follow_those_of_this_one() {
         lab.journal(1, &[2]);
         lab.kill();
         lab.prepare_journal();
-        lab.directory().truncate(key(0), offset(0)).unwrap();
+        lab.truncate(key(0), offset(0)).unwrap();
         // As long as the first entry of the earlier life, in its place, and numbered like it.
         lab.journal(1, &[9]);
         lab.lose_power();
@@ -478,7 +478,7 @@ fn a_cut_before_the_journal_has_room_voids_nothing_that_comes_after() {
         // A start that cannot write its checkpoint goes without a journal until there is room.
         lab.disk.set_capacity(Some(0));
         lab.kill();
-        lab.directory().truncate(key(0), offset(1)).unwrap();
+        lab.truncate(key(0), offset(1)).unwrap();
         lab.disk.set_capacity(None);
         lab.upkeep();
         lab.prepare_journal();

@@ -12,6 +12,7 @@ mod durability;
 mod harness;
 mod histories;
 mod journal;
+mod producing;
 mod reading;
 mod real;
 mod recovery;

@@ -88,7 +88,7 @@ fn readers_beside_a_writer_that_appends_and_cuts_see_whole_batches_only() {
             let answers = directory.step(&[append(0, 1, &[&words[..1], &words[1..]])], millis(0));
             end = answers[0].as_ref().unwrap().end.get();
             match round % 10 {
-                3 => end = directory.truncate(key(0), offset(end - 3)).unwrap().get(),
+                3 => end = directory.truncate(key(0), offset(end - 3), millis(0)).unwrap().get(),
                 7 => directory.advance_log_start(key(0), offset(end - 4)).unwrap(),
                 9 => directory.upkeep(millis(0)).unwrap(),
                 _ => {}

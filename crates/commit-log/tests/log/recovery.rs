@@ -260,7 +260,7 @@ fn an_index_that_outlived_a_cut_says_nothing_of_what_was_appended_since() {
             lab.append(2, &[&[4]]).unwrap();
             lab.upkeep();
             lab.disk.cut_power_after(operations);
-            let cut = lab.directory().truncate(key(0), offset(2));
+            let cut = lab.truncate(key(0), offset(2));
             lab.lose_power();
             if cut.is_ok() || lab.reader().end() != offset(2) {
                 continue;

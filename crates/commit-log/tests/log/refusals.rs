@@ -67,7 +67,7 @@ fn an_append_of_nothing_tells_what_is_durable() {
 fn a_log_cannot_be_cut_before_its_start_nor_begin_behind_its_end() {
     let mut lab = lab();
     lab.directory().advance_log_start(key(0), offset(1)).unwrap();
-    let cut = lab.directory().truncate(key(0), offset(0));
+    let cut = lab.truncate(key(0), offset(0));
     assert!(matches!(cut, Err(LogError::OutOfRange { .. })));
     let advanced = lab.directory().advance_log_start(key(0), offset(3));
     assert!(matches!(advanced, Err(LogError::OutOfRange { .. })));
@@ -94,7 +94,7 @@ fn a_full_disk_refuses_appends_and_nothing_else_and_passes() {
     let refused = lab.append(0, &[&[9]]).unwrap_err();
     assert_eq!(refused.reason(), Reason::StorageFull);
     lab.directory().advance_log_start(key(0), offset(4)).unwrap();
-    lab.directory().truncate(key(0), offset(8)).unwrap();
+    lab.truncate(key(0), offset(8)).unwrap();
     let now = lab.now;
     assert!(matches!(lab.directory().upkeep(now), Err(LogError::Full { .. })));
     lab.kill();

@@ -87,10 +87,10 @@ fn the_epoch_of_what_recovery_removed_is_remembered_through_another_crash() {
         lab.append(3, &[&[0]]).unwrap();
         lab.append(7, &[&[1], &[2]]).unwrap();
         // The segment of epoch 7 stays, since it goes on behind the start...
-        lab.directory().truncate(key(0), offset(3)).unwrap();
+        lab.truncate(key(0), offset(3)).unwrap();
         lab.upkeep();
         lab.directory().advance_log_start(key(0), offset(2)).unwrap();
-        lab.directory().truncate(key(0), offset(2)).unwrap();
+        lab.truncate(key(0), offset(2)).unwrap();
         // ... until recovery finds one that begins there.
         lab.append(9, &[&[9]]).unwrap();
         lab.upkeep();
@@ -126,7 +126,7 @@ fn a_cut_segment_takes_appends_again_in_its_epoch() {
         lab.append(1, &[&[word]]).unwrap();
     }
     lab.upkeep();
-    lab.directory().truncate(key(0), offset(4)).unwrap();
+    lab.truncate(key(0), offset(4)).unwrap();
     lab.append(1, &[&[44]]).unwrap();
     assert_eq!(lab.segments(), ["00000000000000000000-1.log", "00000000000000000003-1.log"]);
     assert_eq!(lab.files(".index"), ["00000000000000000000-1.index"]);
@@ -138,7 +138,7 @@ fn a_cut_segment_takes_appends_again_in_its_epoch() {
 fn a_truncation_within_a_batch_drops_the_whole_batch() {
     let mut lab = Lab::new(1, one_segment(Durability::Fsync));
     lab.append(1, &[&[0, 1], &[2, 3, 4]]).unwrap();
-    assert_eq!(lab.directory().truncate(key(0), offset(4)).unwrap(), offset(2));
+    assert_eq!(lab.truncate(key(0), offset(4)).unwrap(), offset(2));
     assert_eq!(lab.words(), [0, 1]);
 }
 
@@ -154,7 +154,7 @@ fn a_log_of_raft_entries_is_cut_at_a_conflict_and_begins_anew_behind_a_snapshot(
     for answer in lab.step(&[entry(1, 1, 11), entry(2, 1, 12), entry(3, 2, 13)]) {
         answer.unwrap();
     }
-    lab.directory().truncate(key(0), offset(2)).unwrap();
+    lab.truncate(key(0), offset(2)).unwrap();
     lab.step(&[entry(2, 4, 22)]).pop().unwrap().unwrap();
     lab.lose_power();
     assert_eq!(lab.contents(), [(1, 1, 11), (2, 4, 22)]);

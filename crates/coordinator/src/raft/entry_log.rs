@@ -88,7 +88,7 @@ impl<D: Disk> EntryLog<D> {
     pub(super) fn append(&mut self, entries: &[Entry], now: Timestamp) -> Result<(), RaftError> {
         let Some(first) = entries.first() else { return Ok(()) };
         if first.index < self.end() {
-            self.directory.truncate(KEY, Offset::new(first.index))?;
+            self.directory.truncate(KEY, Offset::new(first.index), now)?;
         }
         let mut appends = Vec::new();
         for same_term in entries.chunk_by(|one, next| one.term == next.term) {

@@ -1,0 +1,203 @@
+//! Idempotent producers: a batch that is sent again is in the log once, whatever happened between.
+
+use commit_log::{Append, AppendAt, AppendError, Appended, LogConfig, ProducerRefusal};
+use disk::{Operation, PlannedFault};
+use record::{Batch, BatchBuilder, BatchProducer, Compression};
+use types::{Durability, LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
+
+use crate::harness::{Lab, key, millis, offset, one_segment, small_segments};
+
+const SEEDS: u64 = 100;
+
+/// One record of producer 7: its sequence is what it says.
+fn numbered(sequence: u32) -> Batch {
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.produced_by(BatchProducer {
+        id: ProducerId::new(7),
+        epoch: ProducerEpoch::new(0).unwrap(),
+        base_sequence: Sequence::new(sequence),
+    });
+    let word = u64::from(sequence).to_be_bytes();
+    builder.push(millis(0), None, Some(&word), &[]).unwrap();
+    builder.build().unwrap()
+}
+
+fn sent(epoch: u32, sequence: u32) -> Append {
+    let epoch = LeaderEpoch::new(epoch);
+    Append { log: key(0), epoch, batches: vec![numbered(sequence)], at: AppendAt::End }
+}
+
+fn send(lab: &mut Lab, epoch: u32, sequence: u32) -> Result<Appended, AppendError> {
+    lab.step(&[sent(epoch, sequence)]).pop().unwrap()
+}
+
+/// Sends, and looks where it lies: each sequence is its offset.
+#[track_caller]
+fn lies_in_place(lab: &mut Lab, epoch: u32, sequence: u32) {
+    let answer = send(lab, epoch, sequence).unwrap();
+    let place = u64::from(sequence);
+    assert_eq!((answer.base_offset, answer.end), (offset(place), offset(place + 1)));
+}
+
+#[test]
+fn a_batch_sent_again_is_answered_with_where_it_lies() {
+    let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+    for sequence in 0..6 {
+        lies_in_place(&mut lab, 1, sequence);
+    }
+    for sequence in 1..6 {
+        lies_in_place(&mut lab, 1, sequence);
+    }
+    assert_eq!(lab.words(), [0, 1, 2, 3, 4, 5]);
+    let refused = send(&mut lab, 1, 7).unwrap_err();
+    assert!(
+        matches!(refused, AppendError::Producer(ProducerRefusal::OutOfOrder { .. })),
+        "{refused}"
+    );
+    assert_eq!(lab.words(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn j11_a_duplicate_is_answered_no_sooner_than_its_original() {
+    for journalled in [false, true] {
+        let config = one_segment(Durability::Fsync);
+        let mut lab = if journalled { Lab::journalled(1, config) } else { Lab::new(1, config) };
+        lab.disk.fail(PlannedFault {
+            operation: Operation::SyncData,
+            path_contains: String::new(),
+            after: 0,
+            error: std::io::ErrorKind::Other,
+        });
+        // Both in the step whose sync fails.
+        for answer in lab.step(&[sent(1, 0), sent(1, 0)]) {
+            assert!(matches!(answer, Err(AppendError::Fenced(_))), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn j11_a_duplicate_of_what_is_not_durable_yet_makes_it_so() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::PageCache));
+        assert_eq!(send(&mut lab, 1, 0).unwrap().durable_end, offset(0));
+        lab.directory().set_config(key(0), one_segment(Durability::Fsync)).unwrap();
+        assert_eq!(send(&mut lab, 1, 0).unwrap().durable_end, offset(1));
+        lab.lose_power();
+        assert_eq!(lab.words(), [0], "seed {seed}");
+    }
+}
+
+#[test]
+fn j11_what_a_loss_of_power_took_is_no_duplicate() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, small_segments(Durability::PageCache));
+        for sequence in 0..9 {
+            lies_in_place(&mut lab, 1, sequence);
+            if u64::from(sequence) == seed % 9 {
+                lab.upkeep();
+            }
+        }
+        lab.lose_power();
+        let kept = u32::try_from(lab.words().len()).unwrap();
+        for sequence in kept.saturating_sub(3)..kept + 3 {
+            lies_in_place(&mut lab, 2, sequence);
+        }
+        let expected: Vec<u64> = (0..u64::from(kept) + 3).collect();
+        assert_eq!(lab.words(), expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn j11_what_was_cut_is_no_duplicate_and_what_stays_is_one() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, small_segments(Durability::Fsync));
+        for sequence in 0..12 {
+            lies_in_place(&mut lab, 1, sequence);
+            if seed % 3 == 0 && sequence == 7 {
+                lab.upkeep();
+            }
+        }
+        let end = u32::try_from(seed % 12).unwrap();
+        lab.truncate(key(0), offset(u64::from(end))).unwrap();
+        if seed % 2 == 0 {
+            lab.lose_power();
+        }
+        for sequence in end.saturating_sub(5)..end + 2 {
+            lies_in_place(&mut lab, 2, sequence);
+        }
+        assert_eq!(lab.words(), (0..u64::from(end) + 2).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_producer_is_known_after_its_records_were_removed() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, small_segments(Durability::Fsync));
+        for sequence in 0..9 {
+            lies_in_place(&mut lab, 1, sequence);
+        }
+        lab.upkeep();
+        let start = [4, 8, 9][usize::try_from(seed % 3).unwrap()];
+        lab.directory().advance_log_start(key(0), offset(start)).unwrap();
+        if seed % 2 == 0 {
+            lab.lose_power();
+        }
+        lies_in_place(&mut lab, 1, 8);
+        lies_in_place(&mut lab, 1, 9);
+        assert_eq!(lab.reader().end(), offset(10), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_only_the_journal_held_is_known_after_replay() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::journalled(seed, small_segments(Durability::Fsync));
+        for sequence in 0..4 {
+            lies_in_place(&mut lab, 1, sequence);
+        }
+        lab.lose_power();
+        lies_in_place(&mut lab, 2, 3);
+        lies_in_place(&mut lab, 2, 4);
+    }
+}
+
+#[test]
+fn a_refused_write_leaves_its_batch_new() {
+    let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+    lies_in_place(&mut lab, 1, 0);
+    lab.disk.fail(PlannedFault {
+        operation: Operation::Write,
+        path_contains: ".log".to_owned(),
+        after: 0,
+        error: std::io::ErrorKind::StorageFull,
+    });
+    assert!(matches!(send(&mut lab, 1, 1), Err(AppendError::Full { .. })));
+    lies_in_place(&mut lab, 1, 1);
+    assert_eq!(lab.words(), [0, 1]);
+}
+
+#[test]
+fn a_deleted_log_knows_nobody_in_its_next_life() {
+    let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+    lies_in_place(&mut lab, 1, 0);
+    lab.directory().delete_log(key(0)).unwrap();
+    lab.create(0);
+    lies_in_place(&mut lab, 1, 0);
+    lab.directory().reset(key(0), offset(5)).unwrap();
+    assert_eq!(send(&mut lab, 1, 0).unwrap().base_offset, offset(5));
+}
+
+#[test]
+fn a_producer_that_was_idle_for_long_is_forgotten() {
+    let config = one_segment(Durability::Fsync);
+    let mut lab = Lab::new(1, LogConfig { segment_ms: u64::MAX, ..config });
+    lies_in_place(&mut lab, 1, 0);
+    let day = 24 * 60 * 60 * 1000;
+    lab.now = millis(day - 1);
+    lab.upkeep();
+    lies_in_place(&mut lab, 1, 1);
+    lab.now = millis(2 * day);
+    lab.upkeep();
+    let refused = send(&mut lab, 1, 2).unwrap_err();
+    assert!(matches!(refused, AppendError::Producer(ProducerRefusal::Unknown { .. })), "{refused}");
+}
