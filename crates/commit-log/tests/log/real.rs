@@ -2,9 +2,13 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use commit_log::{Directory, DirectoryConfig, DirectoryError, LogConfig, ReadError};
+use commit_log::{
+    Directory, DirectoryConfig, DirectoryError, JournalConfig, LogConfig, ReadError, Upkeep,
+    UpkeepScope,
+};
 use disk::RealDisk;
 use types::{DirectoryId, Durability, LogId, Offset};
 
@@ -41,6 +45,62 @@ fn many_logs_are_committed_at_once_and_found_again() {
     for partition in 0..20 {
         let found = read_all(&directory.reader(key(partition)).unwrap(), 1000);
         assert_eq!(found.len(), 14);
+    }
+}
+
+#[test]
+fn hundreds_of_logs_go_through_the_journal_while_another_thread_syncs_them() {
+    const LOGS: u32 = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let journal = JournalConfig { file_bytes: 100_000, ..JournalConfig::default() };
+        let config = DirectoryConfig { journal: Some(journal), ..DirectoryConfig::default() };
+        let id = DirectoryId::from_bytes([1; 16]);
+        Directory::open(RealDisk, dir.path(), config, id, millis(0)).unwrap()
+    };
+    let mut directory = open();
+    for partition in 0..LOGS {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&partition.to_be_bytes());
+        let config = small_segments(Durability::Fsync);
+        let id = LogId::from_bytes(id);
+        directory.create_log(key(partition), id, config, Offset::ZERO).unwrap();
+    }
+    let (work, rounds) = sync_channel::<Upkeep<RealDisk>>(1);
+    let (finished, done) = sync_channel(1);
+    let upkeep = thread::spawn(move || {
+        rounds.iter().for_each(|round| finished.send(round.run()).unwrap());
+    });
+    let mut finished_rounds = 0;
+    let mut under_way = false;
+    for word in 0..20 {
+        let appends: Vec<_> = (0..LOGS).map(|log| append(log, 1, &[&[word]])).collect();
+        for answer in directory.step(&appends, millis(0)) {
+            assert_eq!(answer.unwrap().durable_end, offset(word + 1));
+        }
+        if let Ok(done) = done.try_recv() {
+            directory.finish_upkeep(done).unwrap();
+            (finished_rounds, under_way) = (finished_rounds + 1, false);
+        }
+        if directory.needs_upkeep() {
+            let round = directory.begin_upkeep(millis(0), UpkeepScope::Journal).unwrap();
+            work.send(round.unwrap()).unwrap();
+            under_way = true;
+        }
+        if word % 10 == 5 && under_way {
+            directory.finish_upkeep(done.recv().unwrap()).unwrap();
+            (finished_rounds, under_way) = (finished_rounds + 1, false);
+        }
+    }
+    assert!(finished_rounds > 1, "the journal was made, and emptied");
+    // The process dies here, maybe in the middle of a round.
+    drop((directory, work));
+    upkeep.join().unwrap_or_default();
+    let directory = open();
+    for partition in 0..LOGS {
+        let found = read_all(&directory.reader(key(partition)).unwrap(), 1000);
+        let expected: Vec<_> = (0..20).map(|word| (word, 1, word)).collect();
+        assert_eq!(found, expected);
     }
 }
 
