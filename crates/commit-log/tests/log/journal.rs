@@ -487,3 +487,30 @@ fn a_cut_before_the_journal_has_room_voids_nothing_that_comes_after() {
         assert_eq!(lab.words(), [0, 2], "seed {seed}");
     }
 }
+
+#[test]
+fn j5_what_was_refused_in_a_step_gives_way_to_what_the_same_step_takes() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::journalled(seed, fsync());
+        lab.journal(1, &[0]);
+        let full =
+            PlannedFault { error: io::ErrorKind::StorageFull, ..fault(Operation::Write, ".log") };
+        lab.disk.fail(full);
+        let answers = lab.step(&[append(0, 1, &[&[7], &[8]]), append(0, 1, &[&[1]])]);
+        assert!(matches!(answers[0], Err(AppendError::Full { .. })), "seed {seed}");
+        assert_eq!(answers[1].as_ref().unwrap().durable_end, offset(2), "seed {seed}");
+        lab.lose_power();
+        assert_eq!(lab.words(), [0, 1], "seed {seed}");
+    }
+}
+
+#[test]
+fn j7_a_start_within_what_only_the_journal_held_is_synced_first() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::journalled(seed, fsync());
+        lab.append(1, &[&[0, 1, 2]]).unwrap();
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        lab.lose_power();
+        assert_eq!(lab.words(), [1, 2], "seed {seed}");
+    }
+}
