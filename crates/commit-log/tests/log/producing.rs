@@ -1,11 +1,11 @@
 //! Idempotent producers: a batch that is sent again is in the log once, whatever happened between.
 
 use commit_log::{Append, AppendAt, AppendError, Appended, LogConfig, ProducerRefusal};
-use disk::{Operation, PlannedFault};
+use disk::{Disk, DiskFile, Operation, PlannedFault};
 use record::{Batch, BatchBuilder, BatchProducer, Compression};
 use types::{Durability, LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 
-use crate::harness::{Lab, key, millis, offset, one_segment, small_segments};
+use crate::harness::{Lab, folder, key, millis, offset, one_segment, small_segments};
 
 const SEEDS: u64 = 100;
 
@@ -200,4 +200,31 @@ fn a_producer_that_was_idle_for_long_is_forgotten() {
     lab.upkeep();
     let refused = send(&mut lab, 1, 2).unwrap_err();
     assert!(matches!(refused, AppendError::Producer(ProducerRefusal::Unknown { .. })), "{refused}");
+}
+
+#[test]
+fn j11_a_snapshot_that_the_log_contradicts_is_not_believed() {
+    let mut lab = Lab::new(1, small_segments(Durability::Fsync));
+    for sequence in 0..8 {
+        lies_in_place(&mut lab, 1, sequence);
+    }
+    lab.upkeep();
+    let stored = lab.files(".producers");
+    let of_five = folder(0).join(stored.last().unwrap());
+    let bytes = {
+        let file = lab.disk.open(&of_five).unwrap();
+        file.read_vec_at(usize::try_from(file.len().unwrap()).unwrap(), 0).unwrap()
+    };
+    lab.truncate(key(0), offset(2)).unwrap();
+    assert!(lab.disk.open(&of_five).is_err(), "it went with its segment");
+    // Somebody else's records take the place, in the next epoch; then a crash brings it back.
+    for word in 100..110 {
+        lab.append(2, &[&[word]]).unwrap();
+    }
+    lab.disk.create_new(&of_five).unwrap().write_all_at(&bytes, 0).unwrap();
+    lab.kill();
+    for sequence in 2..8 {
+        let answer = send(&mut lab, 3, sequence).unwrap();
+        assert_eq!(answer.base_offset, offset(u64::from(sequence) + 10), "it was cut, and is new");
+    }
 }
