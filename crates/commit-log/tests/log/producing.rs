@@ -210,20 +210,21 @@ fn j11_a_snapshot_that_the_log_contradicts_is_not_believed() {
     }
     lab.upkeep();
     let stored = lab.files(".producers");
-    let of_five = folder(0).join(stored.last().unwrap());
+    assert_eq!(stored.last().unwrap(), "00000000000000000006.producers");
+    let of_six = folder(0).join(stored.last().unwrap());
     let bytes = {
-        let file = lab.disk.open(&of_five).unwrap();
+        let file = lab.disk.open(&of_six).unwrap();
         file.read_vec_at(usize::try_from(file.len().unwrap()).unwrap(), 0).unwrap()
     };
-    lab.truncate(key(0), offset(2)).unwrap();
-    assert!(lab.disk.open(&of_five).is_err(), "it went with its segment");
+    lab.truncate(key(0), offset(3)).unwrap();
+    assert!(lab.disk.open(&of_six).is_err(), "it went with its segment");
     // Somebody else's records take the place, in the next epoch; then a crash brings it back.
     for word in 100..110 {
         lab.append(2, &[&[word]]).unwrap();
     }
-    lab.disk.create_new(&of_five).unwrap().write_all_at(&bytes, 0).unwrap();
+    lab.disk.create_new(&of_six).unwrap().write_all_at(&bytes, 0).unwrap();
     lab.kill();
-    for sequence in 2..8 {
+    for sequence in 3..8 {
         let answer = send(&mut lab, 3, sequence).unwrap();
         assert_eq!(answer.base_offset, offset(u64::from(sequence) + 10), "it was cut, and is new");
     }
