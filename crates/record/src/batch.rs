@@ -1,17 +1,22 @@
 use std::iter::FusedIterator;
 
 use bytes::Bytes;
-use types::{LeaderEpoch, Offset};
+use types::{LeaderEpoch, Offset, Timestamp};
 
-use crate::checksum::crc32c;
-use crate::header::{CHECKED_FROM, patch_crc, patch_producer, place};
-use crate::{BatchHeader, BatchProducer, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records};
+use crate::check::check;
+use crate::checksum::{crc32c, with_front};
+use crate::header::{CHECKED_FROM, patch_crc, patch_producer, place, stamp};
+use crate::{
+    BatchHeader, BatchProducer, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records, TimestampType,
+};
 
 /// One whole batch whose length, magic, checksum and header arithmetic were checked.
 ///
-/// Whether its records decode is only known when they are read. Cheap to clone.
+/// Whether its records decode is only known when they are read, or if it came by
+/// [`split`](Batch::split). Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// What counts: a log may say otherwise than the producer about the timestamps.
     header: BatchHeader,
     bytes: Bytes,
 }
@@ -32,17 +37,25 @@ impl Batch {
         }
     }
 
-    /// Takes apart what a producer sent: one or more batches, one behind the other.
+    /// Takes apart what a producer sent: one or more batches, one behind the other. No bytes, no
+    /// batches.
     ///
-    /// Beyond [`verify`](Batch::verify) each must be what only a log may change: every offset has
-    /// its record, and there is one at least. Its codec must be one that consumers of this version
-    /// read. No bytes, no batches.
+    /// Beyond [`verify`](Batch::verify) every record is checked, so that what a log takes can be
+    /// read by all its consumers: there is one at least and as many as the header counts; their
+    /// lengths add up to what is there once it is unpacked, at most [`MAX_PAYLOAD_BYTES`]; their
+    /// offset deltas are 0, 1, 2, …; their headers are whole. It costs some nanoseconds a record
+    /// and no memory beyond what the codec works with.
+    ///
+    /// The largest timestamp is the log's word, as in Kafka: where a producer's header has another,
+    /// [`header`](Batch::header) and [`placed_header`](Batch::placed_header) have the true one.
     ///
     /// # Errors
     ///
     /// Those of [`verify`](Batch::verify); [`RecordError::TooLarge`] if one batch exceeds
-    /// `max_batch_bytes`, [`RecordError::InvalidHeader`] if one has gaps,
-    /// [`RecordError::UnsupportedCompression`]. Nothing is returned of a partly valid input.
+    /// `max_batch_bytes` as it was sent or [`MAX_PAYLOAD_BYTES`] unpacked;
+    /// [`RecordError::InvalidHeader`] if one has gaps or claims to be stamped by a log;
+    /// [`RecordError::InvalidRecord`] names the record; [`RecordError::Codec`]. Nothing is returned
+    /// of a partly valid input.
     pub fn split(mut bytes: Bytes, max_batch_bytes: usize) -> Result<Vec<Self>, RecordError> {
         let mut batches = Vec::new();
         while !bytes.is_empty() {
@@ -61,8 +74,16 @@ impl Batch {
                     expected: "lastOffsetDelta + 1",
                 });
             }
-            header.compression.check_supported()?;
-            batches.push(Self::take(&mut bytes)?);
+            if header.timestamp_type == TimestampType::LogAppend {
+                return Err(RecordError::InvalidHeader {
+                    field: "timestampType",
+                    found: 1,
+                    expected: "0: only a log stamps records with the time of their append",
+                });
+            }
+            let batch = Self::take(&mut bytes)?;
+            let max_timestamp = check(&batch.header, &batch.body())?;
+            batches.push(batch.stamped(TimestampType::Create, max_timestamp));
         }
         Ok(batches)
     }
@@ -91,7 +112,8 @@ impl Batch {
         &self.header
     }
 
-    /// The whole batch as it came.
+    /// The whole batch as it came. What a log keeps is [`placed_header`](Batch::placed_header) and
+    /// [`body`](Batch::body).
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -101,20 +123,49 @@ impl Batch {
         self.bytes.slice(HEADER_LEN.min(self.bytes.len())..)
     }
 
+    /// The same batch, every record of which was appended at `now` for all its readers (Kafka's
+    /// `message.timestamp.type=LogAppendTime`). Its body is neither copied nor read.
+    #[must_use]
+    pub fn appended_at(self, now: Timestamp) -> Self {
+        self.stamped(TimestampType::LogAppend, now)
+    }
+
+    fn stamped(mut self, timestamp_type: TimestampType, max_timestamp: Timestamp) -> Self {
+        let header = &self.header;
+        if (header.timestamp_type, header.max_timestamp) == (timestamp_type, max_timestamp) {
+            return self;
+        }
+        let sum = |front: [u8; HEADER_LEN]| crc32c(front.get(CHECKED_FROM..).unwrap_or_default());
+        let old_front = sum(self.front());
+        self.header.timestamp_type = timestamp_type;
+        self.header.max_timestamp = max_timestamp;
+        let new_front = sum(self.front());
+        let behind = self.bytes.len().saturating_sub(HEADER_LEN);
+        self.header.crc = with_front(self.header.crc, old_front, new_front, behind);
+        self
+    }
+
+    /// The header's bytes, stamped.
+    fn front(&self) -> [u8; HEADER_LEN] {
+        // A `Batch` is never shorter than its header.
+        let mut front = self.bytes.first_chunk().copied().unwrap_or([0; HEADER_LEN]);
+        stamp(&mut front, &self.header);
+        front
+    }
+
     /// The header as it is to be written when the batch lies at `base`, appended in `epoch`. Both
     /// are outside the checksum, so that [`body`](Batch::body) follows unchanged.
     pub fn placed_header(&self, base: Offset, epoch: LeaderEpoch) -> [u8; HEADER_LEN] {
-        // A `Batch` is never shorter than its header.
-        let mut header = self.bytes.first_chunk().copied().unwrap_or([0; HEADER_LEN]);
-        place(&mut header, base, epoch);
-        header
+        let mut front = self.front();
+        place(&mut front, base, epoch);
+        front
     }
 
     /// The same records under another producer, epoch or sequence. Copies the batch, whose checksum
     /// covers these.
     #[must_use]
     pub fn produced_by(&self, producer: BatchProducer) -> Self {
-        let mut bytes = self.bytes.to_vec();
+        let mut bytes = [&self.front()[..], &self.body()].concat();
         patch_producer(&mut bytes, producer);
         let crc = crc32c(bytes.get(CHECKED_FROM..).unwrap_or_default());
         patch_crc(&mut bytes, crc);
@@ -138,8 +189,7 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// [`RecordError::UnsupportedCompression`], [`RecordError::Codec`] if the codec fails,
-    /// [`RecordError::TooLarge`] past the limit. A malformed record shows when it is reached.
+    /// [`RecordError::Codec`] if the codec fails, [`RecordError::TooLarge`] past the limit. A malformed record shows when it is reached.
     pub fn records_within(&self, max_payload_bytes: usize) -> Result<Records, RecordError> {
         let payload = self.header.compression.unpack(self.body(), max_payload_bytes)?;
         Ok(Records::new(&self.header, payload))

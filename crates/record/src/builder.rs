@@ -152,7 +152,7 @@ impl BatchBuilder {
     ///
     /// # Errors
     ///
-    /// [`RecordError::InvalidHeader`] without a record, [`RecordError::UnsupportedCompression`],
+    /// [`RecordError::InvalidHeader`] without a record, [`RecordError::Codec`] if the codec fails,
     /// [`RecordError::TooLarge`] if packing makes it larger than the format can hold.
     pub fn build(self) -> Result<Batch, RecordError> {
         let Some(last_offset_delta) = self.record_count.checked_sub(1).filter(|last| 0 <= *last)

@@ -1,8 +1,18 @@
+//! The codecs of Kafka, one stream a batch.
+//!
+//! Whatever the codec, what is packed is one gzip member, one LZ4 or Zstandard frame, one Snappy
+//! block or one run of blocks in snappy-java's framing, and nothing behind it. Formats that allow
+//! several streams in a row are not read as such: Kafka's clients differ in whether they read on,
+//! and a batch must hold the same records for all of them.
+
+mod gzip;
+mod lz4;
+mod snappy;
+mod zstd;
+
 use std::fmt;
-use std::io::{Read, Write};
 
 use bytes::Bytes;
-use lz4_flex::frame::{BlockMode, FrameDecoder, FrameEncoder, FrameInfo};
 
 use crate::RecordError;
 
@@ -12,17 +22,21 @@ pub enum Compression {
     /// Not at all.
     #[default]
     None,
-    /// gzip. Recognised, not read yet.
+    /// gzip, at its usual level 6.
     Gzip,
-    /// Snappy. Recognised, not read yet.
+    /// Snappy, written in the framing of snappy-java as Kafka's Java client does, and read in that
+    /// and as the bare block that librdkafka sends.
     Snappy,
-    /// An LZ4 frame.
+    /// An LZ4 frame of independent blocks, by the fast compressor.
     Lz4,
-    /// Zstandard. Recognised, not read yet.
+    /// A Zstandard frame, at its usual level 3.
     Zstd,
 }
 
 impl Compression {
+    /// Every codec, in the order of Kafka's numbers.
+    pub const ALL: &[Self] = &[Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
     /// Kafka's number for a codec, the low three bits of a batch's attributes.
     pub(crate) const fn code(self) -> u8 {
         match self {
@@ -45,112 +59,149 @@ impl Compression {
         }
     }
 
-    /// Fails unless this build reads the codec.
-    pub(crate) const fn check_supported(self) -> Result<(), RecordError> {
+    /// Kafka's word for it, as in `compression.type`.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::None | Self::Lz4 => Ok(()),
-            Self::Gzip | Self::Snappy | Self::Zstd => {
-                Err(RecordError::UnsupportedCompression { codec: self })
-            }
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
         }
     }
 
     /// The packed form of what follows the first `front` bytes, behind as many zeros.
     pub(crate) fn pack(self, plain: Vec<u8>, front: usize) -> Result<Vec<u8>, RecordError> {
-        self.check_supported()?;
-        match self {
-            Self::Lz4 => pack_lz4(plain.get(front..).unwrap_or_default(), front),
-            Self::None | Self::Gzip | Self::Snappy | Self::Zstd => Ok(plain),
-        }
+        let pack = match self {
+            Self::None => return Ok(plain),
+            Self::Gzip => gzip::pack,
+            Self::Snappy => snappy::pack,
+            Self::Lz4 => lz4::pack,
+            Self::Zstd => zstd::pack,
+        };
+        pack(plain.get(front..).unwrap_or_default(), front)
     }
 
-    /// The plain form of `packed`, at most `limit` bytes.
+    /// The plain form of `packed`, at most `limit` bytes. What is not packed is shared.
     pub(crate) fn unpack(self, packed: Bytes, limit: usize) -> Result<Bytes, RecordError> {
-        self.check_supported()?;
-        match self {
-            Self::Lz4 => unpack_lz4(&packed, limit),
-            Self::None | Self::Gzip | Self::Snappy | Self::Zstd => Ok(packed),
+        let Some(mut unpacked) = Unpacked::open(self, &packed, limit)? else { return Ok(packed) };
+        // What the packed form claims is not believed: memory grows with what really comes out.
+        let guess = packed.len().saturating_mul(3).min(limit);
+        let mut plain = Vec::with_capacity(guess);
+        loop {
+            let piece = unpacked.piece()?;
+            if piece.is_empty() {
+                return Ok(Bytes::from(plain));
+            }
+            plain.extend_from_slice(piece);
+            let read = piece.len();
+            unpacked.consume(read);
         }
     }
 }
 
 impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Snappy => "snappy",
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-        })
+        f.write_str(self.as_str())
     }
 }
 
-fn failed(error: &dyn fmt::Display) -> RecordError {
-    RecordError::Codec { codec: Compression::Lz4, detail: error.to_string() }
+/// Most plain bytes that a codec without blocks of its own gives at once.
+const MAX_PIECE: usize = 128 * 1024;
+
+/// Memory for the pieces of a small batch need not be that large.
+fn piece_bytes(packed: &[u8]) -> usize {
+    packed.len().saturating_mul(4).clamp(4096, MAX_PIECE)
 }
 
-fn pack_lz4(plain: &[u8], front: usize) -> Result<Vec<u8>, RecordError> {
+fn failed(codec: Compression, error: &dyn fmt::Display) -> RecordError {
+    RecordError::Codec { codec, detail: error.to_string() }
+}
+
+/// `front` zeros, with memory behind them for about what `plain` is packed to.
+fn zeros_before(plain: &[u8], front: usize) -> Vec<u8> {
     let mut packed = Vec::with_capacity(front + plain.len() / 2);
     packed.resize(front, 0);
-    // Kafka's Java client refuses blocks that depend on each other.
-    let frame = FrameInfo::new().block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(frame, packed);
-    encoder.write_all(plain).map_err(|error| failed(&error))?;
-    encoder.finish().map_err(|error| failed(&error))
+    packed
 }
 
-fn unpack_lz4(packed: &[u8], limit: usize) -> Result<Bytes, RecordError> {
-    // What the frame claims is not believed: memory grows with what really comes out.
-    let guess = packed.len().saturating_mul(3).min(limit);
-    let mut plain = Vec::with_capacity(guess);
-    let mut rest = packed;
-    let mut decoder = FrameDecoder::new(&mut rest).take((limit as u64).saturating_add(1));
-    decoder.read_to_end(&mut plain).map_err(|error| failed(&error))?;
-    if limit < plain.len() {
-        return Err(RecordError::TooLarge { size: plain.len() as u64, limit: limit as u64 });
+/// A codec at work on the body of one batch.
+pub(crate) trait Unpacker {
+    /// Plain bytes that were not consumed yet; none at the end only, after which nobody asks.
+    fn fill(&mut self) -> Result<&[u8], RecordError>;
+
+    /// Marks plain bytes as read, at most as many as there are.
+    fn consume(&mut self, read: usize);
+
+    /// At the end: packed bytes that lie behind it.
+    fn left_over(&self) -> usize;
+}
+
+/// The plain form of a packed body, piece by piece, so that reading it takes no memory to speak of.
+pub(crate) struct Unpacked<'a> {
+    codec: Compression,
+    /// Until the end.
+    unpacker: Option<Box<dyn Unpacker + 'a>>,
+    consumed: usize,
+    limit: usize,
+}
+
+impl<'a> Unpacked<'a> {
+    /// Begins to unpack at most `limit` bytes; `None` if nothing is packed.
+    pub(crate) fn open(
+        codec: Compression,
+        packed: &'a [u8],
+        limit: usize,
+    ) -> Result<Option<Self>, RecordError> {
+        let unpacker: Box<dyn Unpacker + 'a> = match codec {
+            Compression::None => return Ok(None),
+            Compression::Gzip => Box::new(gzip::Member::new(packed)),
+            Compression::Snappy => Box::new(snappy::Blocks::new(packed, limit)),
+            Compression::Lz4 => Box::new(lz4::Frame::new(packed)?),
+            Compression::Zstd => Box::new(zstd::Frame::new(packed)?),
+        };
+        Ok(Some(Self::around(unpacker, codec, limit)))
     }
-    if !rest.is_empty() {
-        return Err(failed(&format_args!("{} bytes follow the end of the frame", rest.len())));
+
+    /// At most `limit` bytes of what comes out of `unpacker`.
+    pub(crate) fn around(
+        unpacker: Box<dyn Unpacker + 'a>,
+        codec: Compression,
+        limit: usize,
+    ) -> Self {
+        Self { codec, unpacker: Some(unpacker), consumed: 0, limit }
     }
-    Ok(Bytes::from(plain))
+
+    /// Plain bytes that were not consumed yet. None at all: this is the end, and nothing follows.
+    pub(crate) fn piece(&mut self) -> Result<&[u8], RecordError> {
+        let Some(unpacker) = &mut self.unpacker else { return Ok(&[]) };
+        let len = unpacker.fill()?.len();
+        let size = self.consumed.saturating_add(len);
+        if self.limit < size {
+            return Err(RecordError::TooLarge { size: size as u64, limit: self.limit as u64 });
+        }
+        if len == 0 {
+            let left_over = unpacker.left_over();
+            self.unpacker = None;
+            if left_over != 0 {
+                let detail = format_args!("{left_over} bytes follow the end of what it packed");
+                return Err(failed(self.codec, &detail));
+            }
+        }
+        match &mut self.unpacker {
+            Some(unpacker) => unpacker.fill(),
+            None => Ok(&[]),
+        }
+    }
+
+    /// Marks plain bytes as read, at most as many as the piece has.
+    pub(crate) fn consume(&mut self, read: usize) {
+        if let Some(unpacker) = &mut self.unpacker {
+            unpacker.consume(read);
+            self.consumed += read;
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bomb_is_stopped_at_the_limit() {
-        let packed = pack_lz4(&vec![0; 1 << 20], 0).unwrap();
-        assert!(packed.len() < 8192);
-        assert_eq!(
-            unpack_lz4(&packed, 1000),
-            Err(RecordError::TooLarge { size: 1001, limit: 1000 })
-        );
-        assert_eq!(unpack_lz4(&packed, 1 << 20).unwrap().len(), 1 << 20);
-    }
-
-    #[test]
-    fn bytes_behind_the_frame_are_not_ignored() {
-        let mut packed = pack_lz4(b"twelve bytes", 0).unwrap();
-        packed.push(0);
-        assert!(matches!(unpack_lz4(&packed, 1000), Err(RecordError::Codec { .. })));
-    }
-
-    #[test]
-    fn every_codec_has_the_number_kafka_gave_it() {
-        let codecs = [
-            Compression::None,
-            Compression::Gzip,
-            Compression::Snappy,
-            Compression::Lz4,
-            Compression::Zstd,
-        ];
-        for (code, codec) in (0_u16..).zip(codecs) {
-            assert_eq!(u16::from(codec.code()), code);
-            assert_eq!(Compression::from_code(code), Some(codec));
-        }
-        assert_eq!(Compression::from_code(5), None);
-    }
-}
+mod tests;

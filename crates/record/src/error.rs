@@ -36,11 +36,14 @@ pub enum RecordError {
         /// The version byte.
         found: i8,
     },
-    /// Compressed by a codec that this build does not read.
-    #[error("batches compressed with {codec} are not read yet; send them with none or lz4")]
-    UnsupportedCompression {
-        /// The codec.
-        codec: Compression,
+    /// Packed by a codec that Kafka has given no number.
+    #[error(
+        "the batch is compressed with codec {number}, which is not known; send it with none, gzip, \
+         snappy, lz4 or zstd"
+    )]
+    UnknownCompression {
+        /// The codec's number, in the lowest bits of the batch's attributes.
+        number: u16,
     },
     /// Larger than allowed, as it is or once unpacked.
     #[error("the batch has {size} bytes or more; at most {limit} are allowed")]
@@ -84,7 +87,7 @@ impl Coded for RecordError {
             Self::Truncated { .. } | Self::TrailingBytes { .. } | Self::Checksum { .. } => {
                 Reason::CorruptMessage
             }
-            Self::UnsupportedCompression { .. } => Reason::UnsupportedCompressionType,
+            Self::UnknownCompression { .. } => Reason::UnsupportedCompressionType,
             Self::TooLarge { .. } => Reason::MessageTooLarge,
             Self::UnsupportedMagic { .. }
             | Self::InvalidHeader { .. }

@@ -10,20 +10,24 @@ pub(crate) const LENGTH_END: usize = 12;
 pub(crate) const CHECKED_FROM: usize = 21;
 /// Where the checksum lies.
 const CRC_AT: usize = 17;
+/// Where the lower byte of the attributes lies.
+const LOW_ATTRIBUTES_AT: usize = 22;
+const MAX_TIMESTAMP_AT: usize = 35;
 const EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
 const PRODUCER_AT: usize = 43;
 const MAGIC: u8 = 2;
 
 const COMPRESSION_BITS: u16 = 0x07;
-const LOG_APPEND_BIT: u16 = 0x08;
+const LOG_APPEND_BIT: u8 = 0x08;
 const TRANSACTIONAL_BIT: u16 = 0x10;
 const CONTROL_BIT: u16 = 0x20;
 
 /// Whose clock a batch's timestamps are from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampType {
     /// The producer's: each record has its own.
+    #[default]
     Create,
     /// The broker's: every record has the batch's `max_timestamp`.
     LogAppend,
@@ -77,7 +81,8 @@ impl BatchHeader {
     /// # Errors
     ///
     /// [`RecordError::Truncated`] below [`HEADER_LEN`] bytes, [`RecordError::UnsupportedMagic`] for
-    /// older formats, [`RecordError::InvalidHeader`] for fields that cannot be.
+    /// older formats, [`RecordError::UnknownCompression`], [`RecordError::InvalidHeader`] for
+    /// fields that cannot be.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         if let Some(&magic) = bytes.get(MAGIC_AT).filter(|magic| **magic != MAGIC) {
             return Err(RecordError::UnsupportedMagic { found: magic.cast_signed() });
@@ -184,8 +189,8 @@ impl RawHeader {
             leader_epoch: self.leader_epoch()?,
             crc: self.crc,
             compression: Compression::from_code(codec)
-                .ok_or_else(|| invalid("attributes", codec, "a codec from 0 to 4"))?,
-            timestamp_type: if self.attributes & LOG_APPEND_BIT == 0 {
+                .ok_or(RecordError::UnknownCompression { number: codec })?,
+            timestamp_type: if self.attributes & u16::from(LOG_APPEND_BIT) == 0 {
                 TimestampType::Create
             } else {
                 TimestampType::LogAppend
@@ -291,6 +296,18 @@ fn patch(header: &mut [u8], at: usize, bytes: &[u8]) {
 
 pub(crate) fn patch_crc(batch: &mut [u8], crc: u32) {
     patch(batch, CRC_AT, &crc.to_be_bytes());
+}
+
+/// Writes whose clock the timestamps are from, the largest of them, and the checksum.
+pub(crate) fn stamp(front: &mut [u8; HEADER_LEN], header: &BatchHeader) {
+    if let Some(attributes) = front.get_mut(LOW_ATTRIBUTES_AT) {
+        *attributes &= !LOG_APPEND_BIT;
+        if header.timestamp_type == TimestampType::LogAppend {
+            *attributes |= LOG_APPEND_BIT;
+        }
+    }
+    patch(front, MAX_TIMESTAMP_AT, &header.max_timestamp.as_millis().to_be_bytes());
+    patch_crc(front, header.crc);
 }
 
 /// Writes where a batch lies: both fields are outside the checksum.

@@ -23,9 +23,11 @@
 
 mod batch;
 mod builder;
+mod check;
 mod checksum;
 mod compression;
 mod error;
+mod fields;
 mod header;
 mod partition;
 mod records;

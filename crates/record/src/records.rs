@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 use bytes::Bytes;
 use types::{Offset, Timestamp};
 
-use crate::varint;
+use crate::fields::{self, Fields};
 use crate::{BatchHeader, RecordError, TimestampType};
 
 /// One record, sharing the memory of its batch.
@@ -203,27 +203,9 @@ impl Cursor {
 
     #[inline]
     fn decode<'a>(&mut self, rest: &mut &'a [u8]) -> Result<RecordView<'a>, RecordError> {
-        let cut = "it is cut off";
-        let length = varint::take_i32(rest).ok_or_else(|| self.problem(cut))?;
-        let length =
-            usize::try_from(length).map_err(|_sign| self.problem("its length is negative"))?;
-        let (mut body, behind) = rest.split_at_checked(length).ok_or_else(|| self.problem(cut))?;
-        *rest = behind;
-        let body = &mut body;
-
-        // The attributes of a record are unused.
-        let (_attributes, fields) = body.split_first().ok_or_else(|| self.problem(cut))?;
-        *body = fields;
-        let timestamp_delta = varint::take(body).ok_or_else(|| self.problem(cut))?;
-        let offset = self.offset(varint::take_i32(body).ok_or_else(|| self.problem(cut))?)?;
-        let key = optional(body).ok_or_else(|| self.problem("its key does not fit in it"))?;
-        let value = optional(body).ok_or_else(|| self.problem("its value does not fit in it"))?;
-        let left = varint::take_i32(body)
-            .and_then(|count| u32::try_from(count).ok())
-            .ok_or_else(|| self.problem("its header count is negative or missing"))?;
-        if left == 0 && !body.is_empty() {
-            return Err(self.problem("it is longer than its fields"));
-        }
+        let (fields, headers) = fields::take(rest).map_err(|problem| self.problem(problem))?;
+        let Fields { timestamp_delta, offset_delta, key, value, header_count } = fields;
+        let offset = self.offset(offset_delta)?;
         let timestamp = match self.appended_at {
             Some(timestamp) => timestamp,
             None => self
@@ -233,7 +215,7 @@ impl Cursor {
                 .map(Timestamp::from_millis)
                 .ok_or_else(|| self.problem("its timestamp overflows"))?,
         };
-        let headers = HeaderViews { rest: body, left, index: self.index };
+        let headers = HeaderViews { rest: headers, left: header_count, index: self.index };
         Ok(RecordView { offset, timestamp, key, value, headers })
     }
 
@@ -267,42 +249,16 @@ impl<'a> Iterator for HeaderViews<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let header = self.decode();
+        let header = fields::header(&mut self.rest, self.left);
         if header.is_err() {
             self.left = 0;
         }
-        Some(header)
+        Some(
+            header
+                .map(|(key, value)| HeaderView { key, value })
+                .map_err(|problem| RecordError::InvalidRecord { index: self.index, problem }),
+        )
     }
 }
 
 impl FusedIterator for HeaderViews<'_> {}
-
-impl<'a> HeaderViews<'a> {
-    fn decode(&mut self) -> Result<HeaderView<'a>, RecordError> {
-        let problem = |problem| RecordError::InvalidRecord { index: self.index, problem };
-        let rest = &mut self.rest;
-        let key = optional(rest)
-            .flatten()
-            .ok_or_else(|| problem("the name of a header is absent or does not fit in it"))?;
-        let value =
-            optional(rest).ok_or_else(|| problem("the value of a header does not fit in it"))?;
-        if self.left == 0 && !rest.is_empty() {
-            return Err(problem("it is longer than its fields"));
-        }
-        Ok(HeaderView { key, value })
-    }
-}
-
-/// A length and so many bytes; a length of -1 stands for none. The outer `None` is malformed.
-#[inline]
-#[expect(clippy::option_option, reason = "malformed, absent and present are three things")]
-fn optional<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
-    match varint::take_i32(rest)? {
-        -1 => Some(None),
-        length => {
-            let (field, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-            *rest = behind;
-            Some(Some(field))
-        }
-    }
-}

@@ -8,7 +8,7 @@
 )]
 
 use bytes::Bytes;
-use record::{Batch, BatchBuilder, Compression, HEADER_LEN, RecordError};
+use record::{Batch, BatchBuilder, Compression, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError};
 use types::{Coded, Reason, Timestamp};
 
 fn batch(records: usize) -> Vec<u8> {
@@ -38,13 +38,14 @@ fn header_refused(at: usize, bytes: &[u8], expected: &'static str) {
     }
 }
 
+/// Refused from a producer by the name of the record, and where it is read from a log.
 #[track_caller]
 fn record_refused(at: usize, bytes: &[u8], expected: &'static str) {
+    let refused = Batch::split(tampered(at, bytes), usize::MAX).unwrap_err();
+    let named = RecordError::InvalidRecord { index: 0, problem: expected };
+    assert_eq!(refused, named);
     let records = Batch::verify(tampered(at, bytes)).unwrap().records().unwrap();
-    match records.last() {
-        Some(Err(RecordError::InvalidRecord { problem, .. })) => assert_eq!(problem, expected),
-        other => panic!("{expected}: {other:?}"),
-    }
+    assert_eq!(records.last(), Some(Err(named)));
 }
 
 #[test]
@@ -55,7 +56,6 @@ fn header_fields_that_cannot_be_are_named() {
     header_refused(8, &48_i32.to_be_bytes(), "batchLength");
     header_refused(8, minus_one, "batchLength");
     header_refused(12, &(-2_i32).to_be_bytes(), "partitionLeaderEpoch");
-    header_refused(21, &[0, 5], "attributes");
     header_refused(23, minus_one, "lastOffsetDelta");
     header_refused(43, &(-2_i64).to_be_bytes(), "producerId");
     header_refused(43, &[0; 8], "producerEpoch");
@@ -69,7 +69,6 @@ fn malformed_records_are_named() {
     let first = HEADER_LEN;
     record_refused(first, &[1], "its length is negative");
     record_refused(first, &[120], "it is cut off");
-    record_refused(first + 3, &[4], "its offset is out of order or beyond the batch");
     record_refused(first + 4, &[60], "its key does not fit in it");
     record_refused(first + 5, &[60], "its value does not fit in it");
     record_refused(first + 5, b"\x08valu\0", "it is longer than its fields");
@@ -82,9 +81,52 @@ fn malformed_records_are_named() {
 }
 
 #[test]
-fn a_count_below_the_records_there_is_noticed() {
-    let problem = "the header counts fewer records than there are bytes of";
-    record_refused(57, &1_i32.to_be_bytes(), problem);
+fn offset_deltas_count_from_0_without_a_gap() {
+    let problem = "its offset delta is not its place in the batch";
+    let refused = |bytes| Batch::split(bytes, usize::MAX);
+    let second = HEADER_LEN + 12;
+    for (record, index) in [(HEADER_LEN, 0), (second, 1)] {
+        let wrong = RecordError::InvalidRecord { index, problem };
+        assert_eq!(refused(tampered(record + 3, &[4])), Err(wrong.clone()));
+        assert_eq!(refused(tampered(record + 3, &[1])), Err(wrong));
+    }
+}
+
+#[test]
+fn as_many_records_as_the_header_counts_are_there_and_no_more() {
+    // The last offset delta, and far behind it the count.
+    let counted = |count: u8| {
+        let mut bytes = tampered(23, &[0, 0, 0, count - 1])[23..].to_vec();
+        bytes[57 - 23 + 3] = count;
+        Batch::split(tampered(23, &bytes), usize::MAX)
+    };
+    let surplus = "the header counts fewer records than there are bytes of";
+    assert_eq!(counted(1), Err(RecordError::InvalidRecord { index: 1, problem: surplus }));
+    let missing = RecordError::InvalidRecord { index: 2, problem: "it is cut off" };
+    assert_eq!(counted(3), Err(missing));
+    assert_eq!(counted(2).map(|batches| batches.len()), Ok(1));
+}
+
+#[test]
+fn a_producer_does_not_stamp_records_with_the_time_of_their_append() {
+    let refused = Batch::split(tampered(22, &[8]), usize::MAX).unwrap_err();
+    let named = matches!(refused, RecordError::InvalidHeader { field: "timestampType", .. });
+    assert!(named, "{refused:?}");
+    assert!(Batch::verify(tampered(22, &[8])).is_ok());
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_takes_memory() {
+    // Records that unpack to a byte more than may be.
+    let mut builder = BatchBuilder::new(Compression::Zstd);
+    let value = vec![0; MAX_PAYLOAD_BYTES / 2];
+    for _ in 0..2 {
+        builder.push(Timestamp::from_millis(0), None, Some(&value), &[]).unwrap();
+    }
+    let bomb = builder.build().unwrap();
+    assert!(bomb.bytes().len() < 64 * 1024);
+    let refused = Batch::split(bomb.bytes().clone(), usize::MAX).unwrap_err();
+    assert_eq!(refused.reason(), Reason::MessageTooLarge);
 }
 
 #[test]
@@ -105,11 +147,12 @@ fn one_batch_too_large_refuses_all() {
 }
 
 #[test]
-fn a_codec_not_read_yet_is_refused_from_a_producer_and_kept_in_a_log() {
-    let zstd = tampered(21, &[0, 4]);
-    let refused = RecordError::UnsupportedCompression { codec: Compression::Zstd };
-    assert_eq!(Batch::split(zstd.clone(), usize::MAX), Err(refused.clone()));
-    assert_eq!(Batch::verify(zstd).unwrap().records().err(), Some(refused));
+fn a_codec_without_a_number_is_refused_by_naming_it() {
+    for number in 5..8 {
+        let refused = Batch::verify(tampered(21, &[0, number])).unwrap_err();
+        assert_eq!(refused, RecordError::UnknownCompression { number: u16::from(number) });
+        assert_eq!(refused.reason(), Reason::UnsupportedCompressionType);
+    }
 }
 
 #[test]
