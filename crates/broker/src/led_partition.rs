@@ -13,7 +13,8 @@ use replication::{Acks, Membership};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
 use types::{
-    BrokerId, DirectoryId, Durability, LeaderEpoch, PartitionId, TopicId, TopicName, TopicPartition,
+    BrokerId, DirectoryId, Durability, LeaderEpoch, PartitionId, TimestampType, TopicId, TopicName,
+    TopicPartition,
 };
 
 use crate::directory::{DirectoryQueue, Writer};
@@ -55,7 +56,11 @@ pub(crate) async fn led_partition() -> (LedPartition, Task) {
         name: name.clone(),
         key,
         epoch: EPOCH,
-        limits: TopicLimits { max_message_bytes: 1_000, retention: Retention::default() },
+        limits: TopicLimits {
+            max_message_bytes: 1_000,
+            timestamp_type: TimestampType::Create,
+            retention: Retention::default(),
+        },
         queue: 1,
     };
     let (partition, task) =
@@ -85,7 +90,8 @@ impl LedPartition {
     pub(crate) fn produce(&self, value: &'static str, acks: Acks) -> Produce {
         let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let deadline = self.clock.monotonic() + HOUR;
-        Produce { batches: vec![batch(value)], acks, deadline, memory }
+        let timestamp_type = TimestampType::Create;
+        Produce { batches: vec![batch(value)], timestamp_type, acks, deadline, memory }
     }
 }
 

@@ -9,7 +9,7 @@ use replication::{Acknowledged, Acks, ProduceError};
 use thiserror::Error;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
-use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
+use types::{Coded, LeaderEpoch, Offset, Reason, TimestampType, TopicPartition};
 
 use crate::causes::with_causes;
 use crate::directory::Log;
@@ -28,6 +28,8 @@ pub(crate) type Outcome = Result<Acknowledged, PartitionError>;
 pub(crate) struct TopicLimits {
     /// The largest batch, in bytes.
     pub(crate) max_message_bytes: usize,
+    /// Whose clock the timestamps of its records are from.
+    pub(crate) timestamp_type: TimestampType,
     /// How much is kept, and for how long.
     pub(crate) retention: Retention,
 }
@@ -37,6 +39,8 @@ pub(crate) struct TopicLimits {
 pub(crate) struct Produce {
     /// To be appended in this order, in one piece.
     pub(crate) batches: Vec<Batch>,
+    /// Whose clock their timestamps are to be from.
+    pub(crate) timestamp_type: TimestampType,
     /// When to answer.
     pub(crate) acks: Acks,
     /// The latest moment to answer, on the broker's monotonic clock.

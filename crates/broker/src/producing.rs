@@ -167,7 +167,8 @@ impl Producing {
         let size = batches.iter().map(|batch| batch.bytes().len()).sum();
         let memory = self.memory_for(size, when_full).await?;
         let deadline = self.clock.monotonic().saturating_add(append.timeout);
-        let produce = Produce { batches, acks: append.acks, deadline, memory };
+        let timestamp_type = partition.limits().timestamp_type;
+        let produce = Produce { batches, timestamp_type, acks: append.acks, deadline, memory };
         Ok(match when_full {
             WhenFull::Refuse => partition.offer(produce)?,
             WhenFull::Wait => partition.submit(produce).await?,

@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 
 use thiserror::Error;
-use types::{Coded, Durability, Reason};
+use types::{Coded, Durability, Reason, TimestampType};
+
+use self::definition::LOG_APPEND_TIME;
 
 mod definition;
 
 pub use definition::{CLEANUP_POLICY, DURABILITY, Definition, MAX_MESSAGE_BYTES};
 pub use definition::{
-    MIN_INSYNC_REPLICAS, RETENTION_BYTES, RETENTION_MS, SEGMENT_BYTES, SEGMENT_MS,
+    MESSAGE_TIMESTAMP_TYPE, MIN_INSYNC_REPLICAS, RETENTION_BYTES, RETENTION_MS, SEGMENT_BYTES,
+    SEGMENT_MS,
 };
 
 /// Every setting, by name.
@@ -19,6 +22,7 @@ pub const DEFINITIONS: &[Definition] = &[
     CLEANUP_POLICY,
     DURABILITY,
     MAX_MESSAGE_BYTES,
+    MESSAGE_TIMESTAMP_TYPE,
     MIN_INSYNC_REPLICAS,
     RETENTION_BYTES,
     RETENTION_MS,
@@ -142,6 +146,15 @@ impl TopicConfigs {
         usize::try_from(self.integer(&MIN_INSYNC_REPLICAS)).unwrap_or(usize::MAX)
     }
 
+    /// Whose clock the timestamps of records are from.
+    pub fn timestamp_type(&self) -> TimestampType {
+        if self.effective(&MESSAGE_TIMESTAMP_TYPE) == LOG_APPEND_TIME {
+            TimestampType::LogAppend
+        } else {
+            TimestampType::Create
+        }
+    }
+
     /// When an append counts as stored.
     pub fn durability(&self) -> Durability {
         if self.effective(&DURABILITY) == "page-cache" {
@@ -200,6 +213,7 @@ mod tests {
             ("min.insync.replicas", "0"),
             ("max.message.bytes", "67108865"),
             ("durability", "yes"),
+            ("message.timestamp.type", "logappendtime"),
             ("cleanup.policy", "compact"),
         ] {
             let refused = validate(name, value);
@@ -216,6 +230,13 @@ mod tests {
         assert_eq!(configs.max_message_bytes(), 1_048_588);
         assert_eq!(configs.min_insync_replicas(), 1);
         assert_eq!(configs.durability(), Durability::Fsync);
+        assert_eq!(configs.timestamp_type(), TimestampType::Create);
+    }
+
+    #[test]
+    fn timestamps_are_the_logs_where_the_topic_says_so() {
+        let set = [("message.timestamp.type".to_owned(), "LogAppendTime".to_owned())];
+        assert_eq!(TopicConfigs::from_entries(set).timestamp_type(), TimestampType::LogAppend);
     }
 
     #[test]

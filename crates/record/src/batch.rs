@@ -1,14 +1,12 @@
 use std::iter::FusedIterator;
 
 use bytes::Bytes;
-use types::{LeaderEpoch, Offset, Timestamp};
+use types::{LeaderEpoch, Offset, Timestamp, TimestampType};
 
 use crate::check::check;
 use crate::checksum::{crc32c, with_front};
 use crate::header::{CHECKED_FROM, patch_crc, patch_producer, place, stamp};
-use crate::{
-    BatchHeader, BatchProducer, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records, TimestampType,
-};
+use crate::{BatchHeader, BatchProducer, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records};
 
 /// One whole batch whose length, magic, checksum and header arithmetic were checked.
 ///

@@ -1,4 +1,6 @@
-use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use types::{
+    LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType,
+};
 
 use crate::{Compression, RecordError};
 
@@ -22,16 +24,6 @@ const COMPRESSION_BITS: u16 = 0x07;
 const LOG_APPEND_BIT: u8 = 0x08;
 const TRANSACTIONAL_BIT: u16 = 0x10;
 const CONTROL_BIT: u16 = 0x20;
-
-/// Whose clock a batch's timestamps are from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's: each record has its own.
-    #[default]
-    Create,
-    /// The broker's: every record has the batch's `max_timestamp`.
-    LogAppend,
-}
 
 /// The idempotent producer that made a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

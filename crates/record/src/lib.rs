@@ -37,7 +37,7 @@ pub use batch::{Batch, Batches};
 pub use builder::{BatchBuilder, record_size_bound};
 pub use compression::Compression;
 pub use error::RecordError;
-pub use header::{BatchHeader, BatchProducer, HEADER_LEN, TimestampType};
+pub use header::{BatchHeader, BatchProducer, HEADER_LEN};
 pub use partition::partition_for_key;
 pub use records::{Header, HeaderView, HeaderViews, Record, RecordView, Records, Views};
 

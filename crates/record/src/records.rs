@@ -2,10 +2,10 @@ use std::borrow::Cow;
 use std::iter::FusedIterator;
 
 use bytes::Bytes;
-use types::{Offset, Timestamp};
+use types::{Offset, Timestamp, TimestampType};
 
 use crate::fields::{self, Fields};
-use crate::{BatchHeader, RecordError, TimestampType};
+use crate::{BatchHeader, RecordError};
 
 /// One record, sharing the memory of its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

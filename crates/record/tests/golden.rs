@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails may stop")]
 
 use bytes::Bytes;
-use record::{Batch, BatchBuilder, Compression, Header, Record, TimestampType};
-use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use record::{Batch, BatchBuilder, Compression, Header, Record};
+use types::{
+    LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType,
+};
 
 const PLAIN: &[u8] = include_bytes!("fixtures/plain.batch");
 const TRANSACTIONAL: &[u8] = include_bytes!("fixtures/transactional.batch");

@@ -16,5 +16,5 @@ pub use ids::{BrokerId, DirectoryId, LogId, PartitionId, ProducerId, SchemaId, T
 pub use position::{BrokerEpoch, LeaderEpoch, Offset, PartitionEpoch, Revision};
 pub use producer::{ProducerEpoch, Sequence};
 pub use reason::{Code, Coded, Reason};
-pub use time::Timestamp;
+pub use time::{Timestamp, TimestampType};
 pub use topic::{InvalidTopicName, TopicName, TopicPartition};

@@ -4,6 +4,16 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// Whose clock the timestamps of records are from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's: each record has its own.
+    #[default]
+    Create,
+    /// The broker's: every record of a batch has the time at which it was appended.
+    LogAppend,
+}
+
 impl Timestamp {
     /// Wraps milliseconds since the epoch.
     pub const fn from_millis(millis: i64) -> Self {

@@ -62,6 +62,7 @@ fn lead(topic: &Topic, partition: &Partition, own_id: BrokerId) -> Option<Lead> 
         membership: Membership::new(partition.isr.iter().copied(), min_in_sync, durability),
         limits: TopicLimits {
             max_message_bytes: topic.configs.max_message_bytes(),
+            timestamp_type: topic.configs.timestamp_type(),
             retention: Retention {
                 millis: topic.configs.retention_ms(),
                 bytes: topic.configs.retention_bytes(),
@@ -83,7 +84,9 @@ fn log_config(configs: &TopicConfigs) -> LogConfig {
 mod tests {
     use std::sync::Arc;
 
-    use types::{Durability, PartitionEpoch, PartitionId, Revision, TopicId, TopicName};
+    use types::{
+        Durability, PartitionEpoch, PartitionId, Revision, TimestampType, TopicId, TopicName,
+    };
 
     use super::*;
 
@@ -138,6 +141,7 @@ mod tests {
             ("durability", "page-cache"),
             ("segment.bytes", "4096"),
             ("max.message.bytes", "1000"),
+            ("message.timestamp.type", "LogAppendTime"),
             ("retention.ms", "-1"),
             ("retention.bytes", "5000"),
         ];
@@ -146,7 +150,8 @@ mod tests {
         assert_eq!(duty.config.segment_bytes, 4096);
         let lead = duty.lead.unwrap();
         let retention = Retention { millis: None, bytes: Some(5000) };
-        assert_eq!(lead.limits, TopicLimits { max_message_bytes: 1000, retention });
+        let timestamp_type = TimestampType::LogAppend;
+        assert_eq!(lead.limits, TopicLimits { max_message_bytes: 1000, timestamp_type, retention });
         let membership = Membership::new([OWN], 1, Durability::PageCache);
         assert_eq!(lead.membership, membership);
     }

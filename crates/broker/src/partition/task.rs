@@ -9,7 +9,7 @@ use replication::{Appended, Effect, Input, Leader, LogEnds, Membership, ProduceE
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use types::{BrokerId, LeaderEpoch, Offset, TimestampType, TopicPartition};
 
 use super::{Outcome, Partition, PartitionError, Produce, Request, TopicLimits};
 use crate::directory::{AppendResult, AppendSlot, DirectoryQueue, Log};
@@ -52,6 +52,7 @@ pub(crate) struct Task {
 /// A verified produce with its place in the writer's queue.
 struct Payload {
     batches: Vec<Batch>,
+    timestamp_type: TimestampType,
     memory: OwnedSemaphorePermit,
     slot: AppendSlot,
 }
@@ -156,7 +157,8 @@ impl Task {
         for effect in self.leader.step(input, self.clock.monotonic()) {
             match effect {
                 Effect::Append { epoch, payload } => {
-                    let Payload { batches, memory, slot } = payload;
+                    let Payload { batches, timestamp_type, memory, slot } = payload;
+                    let batches = self.stamped(batches, timestamp_type);
                     let append = Append { log: self.key, epoch, batches, at: AppendAt::End };
                     self.appends.push_back(slot.append(append, memory));
                 }
@@ -172,6 +174,18 @@ impl Task {
 }
 
 impl Task {
+    /// The batches with the timestamps that the topic wants. Here their order is settled, so that
+    /// the log's times rise with its offsets as the broker's clock does.
+    fn stamped(&self, batches: Vec<Batch>, timestamp_type: TimestampType) -> Vec<Batch> {
+        match timestamp_type {
+            TimestampType::Create => batches,
+            TimestampType::LogAppend => {
+                let now = self.clock.now();
+                batches.into_iter().map(|batch| batch.appended_at(now)).collect()
+            }
+        }
+    }
+
     /// Says where it happened.
     fn placed(&self, error: ProduceError<AppendError>) -> PartitionError {
         match error {
@@ -212,8 +226,8 @@ fn input_of_produce(
     reply: oneshot::Sender<Outcome>,
     slot: AppendSlot,
 ) -> LeaderInput {
-    let Produce { batches, acks, deadline, memory } = produce;
-    let payload = Payload { batches, memory, slot };
+    let Produce { batches, timestamp_type, acks, deadline, memory } = produce;
+    let payload = Payload { batches, timestamp_type, memory, slot };
     Input::Produce(replication::Produce { payload, reply, acks, deadline })
 }
 

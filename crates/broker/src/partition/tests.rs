@@ -33,6 +33,27 @@ async fn an_acknowledged_record_is_committed_durable_and_readable() {
 }
 
 #[tokio::test]
+async fn a_log_stamps_what_it_appends_where_its_topic_wants_it() {
+    let (led, task) = led_partition().await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(task.run(stop.clone()));
+
+    let before = led.clock.now();
+    let timestamp_type = TimestampType::LogAppend;
+    let produce = Produce { timestamp_type, ..led.produce("a", Acks::All) };
+    assert_eq!(led.partition.submit(produce).await.unwrap().wait().await.unwrap(), at(0));
+    let bytes = led.partition.log().read(Offset::ZERO, 1, Offset::new(1)).unwrap();
+    let read = Batch::verify(bytes).unwrap();
+    assert_eq!(read.header().timestamp_type, TimestampType::LogAppend);
+    assert_eq!(read.body(), batch("a").body());
+    let record = read.records().unwrap().next().unwrap().unwrap();
+    assert!((before..=led.clock.now()).contains(&record.timestamp), "{record:?}");
+
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_full_queue_is_an_answer() {
     let (led, _task) = led_partition().await;
     let _waits = led.partition.offer(led.produce("a", Acks::All)).unwrap();

@@ -73,6 +73,17 @@ pub const MAX_MESSAGE_BYTES: Definition = Definition {
     values: Values::Integer { min: 128, max: 64 * 1024 * 1024 },
 };
 
+/// Whose clock a record's timestamp is from.
+pub const MESSAGE_TIMESTAMP_TYPE: Definition = Definition {
+    name: "message.timestamp.type",
+    default: CREATE_TIME,
+    documentation: "whose clock a record's timestamp is from: CreateTime (its producer's) or \
+                    LogAppendTime (the broker's, when it appends the record)",
+    values: Values::OneOf(&[CREATE_TIME, LOG_APPEND_TIME]),
+};
+const CREATE_TIME: &str = "CreateTime";
+pub(super) const LOG_APPEND_TIME: &str = "LogAppendTime";
+
 /// How many replicas acks=all needs.
 pub const MIN_INSYNC_REPLICAS: Definition = Definition {
     name: "min.insync.replicas",
