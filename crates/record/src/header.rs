@@ -1,6 +1,4 @@
-use types::{
-    LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType,
-};
+use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType};
 
 use crate::{Compression, RecordError};
 

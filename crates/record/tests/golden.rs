@@ -5,9 +5,7 @@
 
 use bytes::Bytes;
 use record::{Batch, BatchBuilder, Compression, Header, Record};
-use types::{
-    LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType,
-};
+use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType};
 
 const PLAIN: &[u8] = include_bytes!("fixtures/plain.batch");
 const TRANSACTIONAL: &[u8] = include_bytes!("fixtures/transactional.batch");

@@ -8,9 +8,7 @@ use record::{
     Batch, BatchBuilder, BatchHeader, BatchProducer, Batches, Compression, HEADER_LEN, Header,
     Record, RecordError, record_size_bound,
 };
-use types::{
-    LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType,
-};
+use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType};
 
 /// Far below what any test builds, so that a lying length shows as an error rather than memory.
 const PAYLOAD_LIMIT: usize = 1 << 20;
