@@ -54,7 +54,7 @@ impl Housekeeping {
 
     async fn retain_in(&self, partition: &Arc<Partition>) {
         let log = partition.log();
-        let up_to = (*partition.committed().borrow()).min(log.durable_end());
+        let up_to = partition.high_watermark().min(log.durable_end());
         let retention = partition.limits().retention;
         let Some(start) = retention.new_start(&log.segments(), self.clock.now(), up_to) else {
             return;

@@ -82,7 +82,7 @@ impl Listing {
         at: At,
     ) -> Result<Listed, ListingError> {
         let partition = self.partitions.led(asked)?;
-        let high_watermark = *partition.committed().borrow();
+        let high_watermark = partition.high_watermark();
         let found = match at {
             At::Earliest => Some((partition.log().log_start(), None)),
             At::Latest => Some((high_watermark, None)),

@@ -146,6 +146,11 @@ impl Partition {
         self.committed.clone()
     }
 
+    /// The first offset that is not committed.
+    pub(crate) fn high_watermark(&self) -> Offset {
+        *self.committed.borrow()
+    }
+
     /// Queues a produce, or refuses it if the queue is full.
     ///
     /// # Errors

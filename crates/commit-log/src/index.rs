@@ -87,12 +87,14 @@ pub(crate) struct Seal {
     pub(crate) end: Offset,
     /// Largest timestamp in the segment.
     pub(crate) newest: Timestamp,
+    /// When its last batch was appended, by the writer's clock.
+    pub(crate) written: Timestamp,
 }
 
-const MAGIC: [u8; 4] = *b"DLX1";
+const MAGIC: [u8; 4] = *b"DLX2";
 const ENTRY_LEN: usize = 16;
 /// Bytes of the footer, which ends the file.
-pub(crate) const FOOTER_LEN: usize = 16 + 8 + 8 + 8 + 4 + 4 + 4 + 4;
+pub(crate) const FOOTER_LEN: usize = 16 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 4;
 
 /// The stored form: entries, then a footer that can be checked without them.
 pub(crate) fn encode(index: &Index, seal: Seal) -> Vec<u8> {
@@ -107,6 +109,7 @@ pub(crate) fn encode(index: &Index, seal: Seal) -> Vec<u8> {
     footer.extend(seal.segment_len.to_be_bytes());
     footer.extend(seal.end.get().to_be_bytes());
     footer.extend(seal.newest.as_millis().to_be_bytes());
+    footer.extend(seal.written.as_millis().to_be_bytes());
     // Positions fit 32 bits, so the number of entries does.
     footer.extend(u32::try_from(index.entries.len()).unwrap_or(u32::MAX).to_be_bytes());
     footer.extend(crc32c(&bytes).to_be_bytes());
@@ -155,6 +158,7 @@ fn split_footer(footer: &[u8; FOOTER_LEN]) -> Option<(Seal, u32, u64)> {
     let (segment_len, rest) = rest.split_first_chunk::<8>()?;
     let (end, rest) = rest.split_first_chunk::<8>()?;
     let (newest, rest) = rest.split_first_chunk::<8>()?;
+    let (written, rest) = rest.split_first_chunk::<8>()?;
     let (count, rest) = rest.split_first_chunk::<4>()?;
     let (entries_crc, magic) = rest.split_first_chunk::<4>()?;
     if magic != MAGIC {
@@ -165,6 +169,7 @@ fn split_footer(footer: &[u8; FOOTER_LEN]) -> Option<(Seal, u32, u64)> {
         segment_len: u64::from_be_bytes(*segment_len),
         end: Offset::ZERO.checked_add(u64::from_be_bytes(*end))?,
         newest: Timestamp::from_millis(i64::from_be_bytes(*newest)),
+        written: Timestamp::from_millis(i64::from_be_bytes(*written)),
     };
     let entries_len = u64::from(u32::from_be_bytes(*count)) * ENTRY_LEN as u64;
     Some((seal, u32::from_be_bytes(*entries_crc), entries_len))
@@ -189,6 +194,7 @@ mod tests {
             segment_len: 345,
             end: Offset::new(40),
             newest: Timestamp::from_millis(12),
+            written: Timestamp::from_millis(13),
         }
     }
 

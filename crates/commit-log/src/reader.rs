@@ -59,6 +59,7 @@ impl<D: Disk> LogReader<D> {
             end: piece.end,
             bytes: piece.len,
             newest: piece.newest,
+            written: piece.written,
         };
         self.published.load().pieces().map(extent).collect()
     }

@@ -18,6 +18,9 @@ pub(crate) struct Piece<D: Disk> {
     pub(crate) len: u64,
     /// Largest timestamp.
     pub(crate) newest: Timestamp,
+    /// When its last batch was appended, by the writer's clock; at the latest, if a crash took the
+    /// exact moment.
+    pub(crate) written: Timestamp,
 }
 
 impl<D: Disk> Clone for Piece<D> {
@@ -55,8 +58,11 @@ pub struct SegmentExtent {
     pub end: Offset,
     /// Bytes that hold batches.
     pub bytes: u64,
-    /// Largest timestamp.
+    /// Largest timestamp: whoever made the records chose it.
     pub newest: Timestamp,
+    /// When its last batch was appended, by the writer's clock; at the latest, if a crash took the
+    /// exact moment.
+    pub written: Timestamp,
 }
 
 /// One epoch of a log.

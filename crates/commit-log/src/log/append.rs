@@ -93,7 +93,7 @@ impl<D: Disk> Log<D> {
         last.changes.note();
         match written {
             Ok(()) => {
-                last.take(placed, self.config.index_interval_bytes);
+                last.take(placed, self.config.index_interval_bytes, now);
                 self.end = last.piece.end;
                 if fresh == Fresh::Yes {
                     self.publish_segments();
@@ -158,7 +158,7 @@ impl<D: Disk> Log<D> {
         let snapshot = (!is_first).then(|| self.snapshot());
         let segment = Arc::new(Segment::create(&self.disk, &self.folder.path, name)?);
         self.roll();
-        let piece = Piece { segment, end: self.end, len: 0, newest: BEFORE_ALL };
+        let piece = Piece { segment, end: self.end, len: 0, newest: BEFORE_ALL, written: now };
         let stage = SegmentStage::Open;
         let changes = Changes::default();
         self.segments.push(Tracked { piece, changes, stage, opened_at: now, snapshot });
@@ -205,7 +205,8 @@ impl<D: Disk> Tracked<D> {
     }
 
     /// Counts batches that were written in.
-    fn take(&mut self, placed: &[Placed<'_>], interval: u32) {
+    fn take(&mut self, placed: &[Placed<'_>], interval: u32, now: Timestamp) {
+        self.piece.written = now;
         for Placed { batch, base, end } in placed {
             let header: &BatchHeader = batch.header();
             let Piece { segment, len, newest, .. } = &self.piece;

@@ -214,7 +214,8 @@ impl<D: Disk> Log<D> {
         whole.piece.segment.retire();
         segment.hold_index(index);
         let segment = Arc::new(segment);
-        let piece = Piece { segment, end: cut.end, len: cut.len, newest: cut.newest };
+        let piece =
+            Piece { segment, end: cut.end, len: cut.len, newest: cut.newest, ..whole.piece };
         let snapshot = whole.snapshot.clone();
         Ok(Tracked { piece, stage: SegmentStage::Open, snapshot, ..*whole })
     }

@@ -17,10 +17,11 @@ use crate::directory::{Append, AppendAt};
 use crate::duty::Changes;
 use crate::error::{Action, AppendError, StorageFault};
 use crate::flaw::Flaw;
+use crate::index::Seal;
 use crate::journal::replay::{Journalled, Replay};
 use crate::meta::{META_FILE, Meta, MetaFile, Stage};
 use crate::name::{LogKey, SegmentName, parse_snapshot_file, snapshot_file};
-use crate::scan::scan;
+use crate::scan::{Scan, scan};
 use crate::segment::Segment;
 use crate::view::Piece;
 
@@ -175,6 +176,7 @@ pub(crate) fn recover<D: Disk>(
         segment.sync()?;
         tracked.opened_at = now;
     }
+    date(&mut segments, now);
     disk.sync_dir(folder).map_err(Action::Sync.failed(folder))?;
 
     let flaw = flaw.map(|(_, flaw)| flaw);
@@ -186,6 +188,22 @@ pub(crate) fn recover<D: Disk>(
     let outcome =
         Recovered::Usable { start: before.log_start, end: log.end(), torn_tail, replayed };
     Ok((log, RecoveredLog { log: key, outcome }))
+}
+
+/// Says when each segment was written: what was not sealed before this start, by now.
+fn date<D: Disk>(segments: &mut [Tracked<D>], now: Timestamp) {
+    for Tracked { piece, stage, .. } in segments {
+        if *stage != SegmentStage::Sealed {
+            piece.written = now;
+            if piece.newest < EPOCH || now < piece.newest {
+                // Its records do not tell their age, so that this moment has to: the seal will
+                // remember it over further starts.
+                *stage = SegmentStage::Closed;
+            }
+        }
+        // Whatever the clock said then.
+        piece.written = piece.written.min(now);
+    }
 }
 
 /// Removes a folder and the files in it. Not durable by itself.
@@ -341,7 +359,8 @@ impl<D: Disk> Found<D> {
         let tracked = match sealed {
             Some(seal) => {
                 let segment = Arc::new(segment);
-                let piece = Piece { segment, end: seal.end, len: file_len, newest: seal.newest };
+                let Seal { end, newest, written, .. } = seal;
+                let piece = Piece { segment, end, len: file_len, newest, written };
                 Tracked {
                     piece,
                     changes: Changes::default(),
@@ -386,7 +405,8 @@ impl<D: Disk> Found<D> {
         }
         segment.hold_index(scan.index);
         let segment = Arc::new(segment);
-        let piece = Piece { segment, end: scan.end, len: scan.len, newest: scan.newest };
+        let Scan { end, len, newest, .. } = scan;
+        let piece = Piece { segment, end, len, newest, written: BEGINNING };
         let stage = SegmentStage::Open;
         let changes = Changes::default();
         Ok(Some(Tracked { piece, changes, stage, opened_at: BEGINNING, snapshot: None }))
@@ -463,4 +483,6 @@ impl<D: Disk> Log<D> {
 }
 
 /// Until recovery knows better.
-const BEGINNING: Timestamp = Timestamp::from_millis(0);
+const BEGINNING: Timestamp = EPOCH;
+/// Kafka's clients say -1 where a record has no time.
+const EPOCH: Timestamp = Timestamp::from_millis(0);

@@ -127,8 +127,14 @@ impl<D: Disk> Log<D> {
         let closed: Vec<_> = closed
             .map(|tracked| {
                 let piece = &tracked.piece;
-                let (segment_len, end, newest) = (piece.len, piece.end, piece.newest);
-                (Arc::clone(&piece.segment), Seal { log_id: id, segment_len, end, newest })
+                let seal = Seal {
+                    log_id: id,
+                    segment_len: piece.len,
+                    end: piece.end,
+                    newest: piece.newest,
+                    written: piece.written,
+                };
+                (Arc::clone(&piece.segment), seal)
             })
             .collect();
         let snapshots: Vec<_> = (self.segments.iter())

@@ -8,6 +8,7 @@
     reason = "a claim whose setting fails has failed"
 )]
 
+mod deletion;
 mod durability;
 mod harness;
 mod histories;
