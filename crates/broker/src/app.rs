@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::config::TopicConfigs;
 use cluster::{Endpoint, Incarnation, Registration};
 use commit_log::{
     Damage, Directory, DirectoryConfig, DirectoryError, JournalConfig, Recovered, RecoveredLog,
@@ -29,7 +30,7 @@ use crate::identity::random_id;
 use crate::lease::{Lease, LeaseView};
 use crate::metadata::{Follower, Found, Lost, Surroundings, watch_metadata};
 use crate::partitions::{Partitions, View};
-use crate::server::{Drain, Server};
+use crate::server::{Drain, Resources, Server};
 use crate::session::{Session, SessionError};
 
 /// How long requests that are under way may take to finish when the broker stops.
@@ -91,6 +92,8 @@ pub struct App {
     incoming: TcpIncoming,
     registration: Registration,
     directory: Directory<RealDisk>,
+    /// What holds for topics that do not say otherwise.
+    topic_defaults: TopicConfigs,
     clock: Clock,
 }
 
@@ -102,6 +105,7 @@ impl Config {
     /// [`BuildError`] says what to change.
     pub async fn build(self) -> Result<App, BuildError> {
         self.validate()?;
+        let topic_defaults = self.topic_defaults()?;
         let listen = self.listen;
         let bind_error = |source| BuildError::Bind { listen, source };
         let incoming = wire::transport::bind(listen).map_err(bind_error)?;
@@ -116,7 +120,7 @@ impl Config {
             incarnation: Incarnation::from_bytes(random_id().map_err(BuildError::Random)?),
             directory: directory.id(),
         };
-        Ok(App { config: self, address, incoming, registration, directory, clock })
+        Ok(App { config: self, address, incoming, registration, directory, topic_defaults, clock })
     }
 }
 
@@ -161,8 +165,10 @@ impl App {
                 .map_err(RunError::Writer)?;
         let address = self.address;
         info!(service = "broker", broker = %self.registration.broker, %address, "listening");
-        let running = Running::start(&self.config, self.registration, self.clock, directory, found);
-        let served = running.serve(self.incoming, shutdown).await;
+        let Self { config, incoming, registration, clock, topic_defaults, .. } = self;
+        let running =
+            Running::start(&config, topic_defaults, registration, clock, directory, found);
+        let served = running.serve(incoming, shutdown).await;
         // Every queue is dropped by now: the writer finishes what it has and ends.
         let joined = tokio::task::spawn_blocking(|| writer.join()).await?;
         served?;
@@ -213,6 +219,7 @@ struct Running {
 impl Running {
     fn start(
         config: &Config,
+        topic_defaults: TopicConfigs,
         registration: Registration,
         clock: Clock,
         directory: DirectoryQueue,
@@ -242,20 +249,23 @@ impl Running {
             lease: lease_view.clone(),
             clock,
             partition_queue: config.limits.partition_queue,
+            topic_defaults: topic_defaults.clone(),
         };
         let follower = Follower::new(surroundings, found, view);
         let retention_interval =
             Duration::from_millis(u64::from(config.log_retention_check_interval_ms));
+        let for_requests = directory.downgrade();
         let house = Housekeeping { directory, partitions: partitions.clone(), clock };
         let housekeeping = house.keep(retention_interval, leaving.clone());
-        let server = Server::new(
-            config,
+        let resources = Resources {
             partitions,
-            Arc::clone(&coordinators),
-            lease_view,
+            coordinators: Arc::clone(&coordinators),
+            directory: for_requests,
+            lease: lease_view,
             clock,
-            drain.clone(),
-        );
+            topic_defaults,
+        };
+        let server = Server::new(config, resources, drain.clone());
         let metadata = watch_metadata(follower, coordinators, floor, leaving.clone());
         Self {
             server,

@@ -5,6 +5,8 @@ use commit_log::JournalConfig;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod topic_defaults;
+
 /// What a broker can be told. Every key has a default; unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +35,18 @@ pub struct Config {
     pub auto_create_topics_enable: bool,
     /// How often partitions are looked at for records that their topics no longer keep.
     pub log_retention_check_interval_ms: u32,
+    /// `retention.ms` of topics that do not set it; -1: for ever. Absent: `log_retention_hours`.
+    pub log_retention_ms: Option<i64>,
+    /// As `log_retention_ms`, in hours.
+    pub log_retention_hours: i64,
+    /// `retention.bytes` of topics that do not set it; -1: no limit.
+    pub log_retention_bytes: i64,
+    /// `segment.ms` of topics that do not set it. Absent: `log_roll_hours`.
+    pub log_roll_ms: Option<i64>,
+    /// As `log_roll_ms`, in hours.
+    pub log_roll_hours: i64,
+    /// `segment.bytes` of topics that do not set it.
+    pub log_segment_bytes: i64,
     /// Bounds of memory and queues.
     pub limits: Limits,
 }
@@ -72,6 +86,14 @@ pub enum ConfigError {
         /// The least that works.
         least: u64,
     },
+    /// What topics would be given by default is not possible.
+    #[error("{key}: {source}")]
+    TopicDefault {
+        /// The key.
+        key: &'static str,
+        /// Why a topic could not be given that.
+        source: cluster::config::ConfigError,
+    },
     /// No coordinator is named.
     #[error("coordinators is empty; name at least one as host:port")]
     NoCoordinator,
@@ -106,6 +128,12 @@ impl Default for Config {
             default_replication_factor: 1,
             auto_create_topics_enable: true,
             log_retention_check_interval_ms: 300_000,
+            log_retention_ms: None,
+            log_retention_hours: 168,
+            log_retention_bytes: -1,
+            log_roll_ms: None,
+            log_roll_hours: 168,
+            log_segment_bytes: 1024 * 1024 * 1024,
             limits: Limits::default(),
         }
     }
@@ -150,6 +178,7 @@ impl Config {
         at_least("default_replication_factor", u64::from(self.default_replication_factor), 1)?;
         let interval = u64::from(self.log_retention_check_interval_ms);
         at_least("log_retention_check_interval_ms", interval, 1)?;
+        self.topic_defaults()?;
         for (key, found) in [
             ("limits.partition_queue", partition_queue),
             ("limits.directory_queue", directory_queue),

@@ -61,6 +61,16 @@ pub(crate) enum LogChangeError {
     Random(#[source] io::Error),
 }
 
+impl Coded for LogChangeError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Gone(gone) => gone.reason(),
+            Self::Directory(error) => error.reason(),
+            Self::Damaged { .. } | Self::Random(_) => Reason::StorageError,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Request {
     Append {
@@ -103,11 +113,30 @@ pub(crate) struct DirectoryQueue {
     requests: mpsc::Sender<Request>,
 }
 
+/// The queue to the writer, for requests: they may outlive the rest of a broker that stops, and
+/// must not keep its writer from ending.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakDirectoryQueue {
+    requests: mpsc::WeakSender<Request>,
+}
+
+impl WeakDirectoryQueue {
+    /// The queue, unless the writer is ending.
+    pub(crate) fn upgrade(&self) -> Option<DirectoryQueue> {
+        self.requests.upgrade().map(|requests| DirectoryQueue { requests })
+    }
+}
+
 /// A place in the queue for one append.
 #[derive(Debug)]
 pub(crate) struct AppendSlot(OwnedPermit<Request>);
 
 impl DirectoryQueue {
+    /// The queue for whoever may outlive the writer.
+    pub(crate) fn downgrade(&self) -> WeakDirectoryQueue {
+        WeakDirectoryQueue { requests: self.requests.downgrade() }
+    }
+
     /// Waits for a place in the queue.
     pub(crate) async fn slot(&self) -> Result<AppendSlot, WriterGone> {
         let permit = self.requests.clone().reserve_owned().await;

@@ -14,6 +14,7 @@ mod causes;
 mod channels;
 mod config;
 mod coordinator;
+mod deletion;
 mod directory;
 mod fetching;
 mod home;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cluster::MetadataImage;
+use cluster::config::TopicConfigs;
 use commit_log::{LogConfig, LogKey};
 use daemon::clock::Clock;
 use replication::Membership;
@@ -35,6 +36,7 @@ pub(crate) struct Follower {
     lease: LeaseView,
     clock: Clock,
     partition_queue: usize,
+    topic_defaults: TopicConfigs,
     held: BTreeMap<LogKey, Held>,
     /// Logs that recovery found damaged. They are not touched until their topics are deleted.
     damaged: BTreeMap<LogKey, Lost>,
@@ -96,6 +98,8 @@ pub(crate) struct Surroundings {
     pub(crate) lease: LeaseView,
     pub(crate) clock: Clock,
     pub(crate) partition_queue: usize,
+    /// What the broker was told for topics that do not say otherwise.
+    pub(crate) topic_defaults: TopicConfigs,
 }
 
 impl Follower {
@@ -106,11 +110,23 @@ impl Follower {
         view: watch::Sender<Arc<View>>,
     ) -> Self {
         let Found { usable, damaged } = found;
-        let Surroundings { own_id, directory, lease, clock, partition_queue } = surroundings;
+        let Surroundings { own_id, directory, lease, clock, partition_queue, topic_defaults } =
+            surroundings;
         let held = |log| Held { log, config: None, running: None };
         let held = usable.into_iter().map(|(key, log)| (key, held(log))).collect();
         let followed = Followed::Wholly;
-        Self { own_id, directory, lease, clock, partition_queue, held, damaged, followed, view }
+        Self {
+            own_id,
+            directory,
+            lease,
+            clock,
+            partition_queue,
+            topic_defaults,
+            held,
+            damaged,
+            followed,
+            view,
+        }
     }
 
     /// The metadata that was last carried out.
@@ -132,7 +148,7 @@ impl Follower {
     /// and left undone: follow the same metadata again, later.
     async fn follow(&mut self, image: MetadataImage) {
         let mut unusable = BTreeMap::new();
-        let duties = duties(&image, self.own_id);
+        let duties = duties(&image, self.own_id, &self.topic_defaults);
         self.followed = self.remove_all_but(&duties).await;
         for (key, duty) in duties {
             if let Err(failure) = self.fulfil(key, &duty).await {

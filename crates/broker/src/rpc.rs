@@ -2,6 +2,7 @@
 
 mod admin;
 mod data;
+mod delete_records;
 mod describe;
 mod fetch;
 mod fetch_stream;

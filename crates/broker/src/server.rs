@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cluster::config::TopicConfigs;
 use daemon::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +14,8 @@ use wire::v1::broker::broker_service_server::BrokerServiceServer;
 
 use crate::config::Config;
 use crate::coordinator::Coordinators;
+use crate::deletion::Deletion;
+use crate::directory::WeakDirectoryQueue;
 use crate::fetching::Fetching;
 use crate::lease::LeaseView;
 use crate::listing::Listing;
@@ -31,6 +34,18 @@ pub(crate) struct Server {
     drain: Drain,
 }
 
+/// What requests are answered from.
+#[derive(Debug)]
+pub(crate) struct Resources {
+    pub(crate) partitions: Partitions,
+    pub(crate) coordinators: Arc<Coordinators>,
+    pub(crate) directory: WeakDirectoryQueue,
+    pub(crate) lease: LeaseView,
+    pub(crate) clock: Clock,
+    /// What this broker was told for topics that do not say otherwise.
+    pub(crate) topic_defaults: TopicConfigs,
+}
+
 /// How requests come to an end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
@@ -41,14 +56,9 @@ pub(crate) struct Drain {
 }
 
 impl Server {
-    pub(crate) fn new(
-        config: &Config,
-        partitions: Partitions,
-        coordinators: Arc<Coordinators>,
-        lease: LeaseView,
-        clock: Clock,
-        drain: Drain,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, resources: Resources, drain: Drain) -> Self {
+        let Resources { partitions, coordinators, directory, lease, clock, topic_defaults } =
+            resources;
         let Drain { draining, tasks } = drain;
         let defaults = TopicDefaults {
             partitions: config.num_partitions,
@@ -82,13 +92,14 @@ impl Server {
             fetching,
             listing,
             producer_ids: ProducerIds::new(Arc::clone(&coordinators)),
+            deletion: Deletion::new(partitions.clone(), directory),
             topics: topics.clone(),
             cluster: Cluster::new(partitions.clone(), coordinators),
             forwarder: Forwarder::new(partitions.clone()),
             fetch_limits,
             tasks: tasks.clone(),
         };
-        let admin = Admin { topics, partitions };
+        let admin = Admin { topics, partitions, topic_defaults };
         Self { data, admin, lease, drain: Drain { draining, tasks } }
     }
 

@@ -1,3 +1,5 @@
+mod deleting;
+
 use std::sync::Arc;
 
 use cluster::{Broker, Topic};
@@ -7,8 +9,10 @@ use wire::v1::broker as v1;
 use wire::v1::broker::list_offsets_partition::At;
 use wire::v1::types::ConfigEntry;
 
+use self::deleting::delete_records;
 use crate::ClientError;
 use crate::connection::{admin_service, broker_service, within};
+use crate::leaders::ask_leaders;
 use crate::metadata::{Metadata, Repeat};
 
 /// A topic to be made.
@@ -79,6 +83,15 @@ pub struct ListedOffset {
     pub timestamp: Option<Timestamp>,
     /// The epoch of the leader that answered.
     pub leader_epoch: LeaderEpoch,
+}
+
+/// Before which offset records are to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteBefore {
+    /// This one, which stays. At most the high watermark.
+    Offset(Offset),
+    /// All that consumers can read now (Kafka's -1).
+    HighWatermark,
 }
 
 /// What happened to each of the things named in one request.
@@ -269,6 +282,19 @@ impl Admin {
         list_offsets(&self.metadata, partitions).await
     }
 
+    /// Deletes the records of partitions before an offset each, for good. Every partition has its
+    /// own outcome: the first offset that is left, later than asked if there was none so early.
+    ///
+    /// # Errors
+    ///
+    /// If no broker answers.
+    pub async fn delete_records(
+        &self,
+        partitions: &[(TopicPartition, DeleteBefore)],
+    ) -> Result<Outcomes<TopicPartition, Offset>, ClientError> {
+        delete_records(&self.metadata, partitions).await
+    }
+
     /// The brokers, the coordinator, the identity.
     ///
     /// # Errors
@@ -296,7 +322,7 @@ pub(crate) async fn list_offsets(
     metadata: &Metadata,
     partitions: &[(TopicPartition, OffsetAt)],
 ) -> Result<Outcomes<TopicPartition, ListedOffset>, ClientError> {
-    let partition = |(partition, at): &(TopicPartition, OffsetAt)| v1::ListOffsetsPartition {
+    let partition = |(partition, at): (TopicPartition, OffsetAt)| v1::ListOffsetsPartition {
         topic: partition.topic.to_string(),
         partition: partition.partition.get(),
         at: Some(match at {
@@ -305,13 +331,6 @@ pub(crate) async fn list_offsets(
             OffsetAt::Timestamp(timestamp) => At::TimestampMs(timestamp.as_millis()),
         }),
     };
-    let request = v1::ListOffsetsRequest { partitions: partitions.iter().map(partition).collect() };
-    let limit = metadata.request_timeout();
-    let ask = |channel| {
-        let request = request.clone();
-        async move { within(limit, "ListOffsets", broker_service(channel).list_offsets(request)).await }
-    };
-    let answer = metadata.any_broker(Repeat::Safe, ask).await?;
     let listed = |listed: v1::ListedOffset| {
         let found = match listed.error {
             Some(error) => Err(ClientError::Broker(error_to_remote(error))),
@@ -323,7 +342,17 @@ pub(crate) async fn list_offsets(
         };
         Ok((topic_partition(&listed.topic, listed.partition)?, found))
     };
-    answer.offsets.into_iter().map(listed).collect()
+    let limit = metadata.request_timeout();
+    ask_leaders(metadata, partitions, |channel, asked| {
+        let partitions = asked.into_iter().map(partition).collect();
+        let request = v1::ListOffsetsRequest { partitions };
+        async move {
+            let mut broker = broker_service(channel);
+            let answer = within(limit, "ListOffsets", broker.list_offsets(request)).await?;
+            answer.offsets.into_iter().map(listed).collect()
+        }
+    })
+    .await
 }
 
 fn outcomes(results: Vec<v1::TopicResult>) -> Result<Outcomes<TopicName, ()>, ClientError> {

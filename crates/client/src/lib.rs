@@ -36,13 +36,15 @@ mod client;
 mod connection;
 mod consumer;
 mod error;
+mod leaders;
 mod metadata;
 mod producer;
 mod quorum;
 pub mod registry;
 
 pub use admin::{
-    Admin, Apply, ClusterDescription, ListedOffset, NewTopic, OffsetAt, Outcomes, TopicConfig,
+    Admin, Apply, ClusterDescription, DeleteBefore, ListedOffset, NewTopic, OffsetAt, Outcomes,
+    TopicConfig,
 };
 pub use client::{Client, ClientConfig};
 pub use consumer::{Consumer, ConsumerConfig, FetchedBatch, OnOutOfRange, RangeReader, StartAt};

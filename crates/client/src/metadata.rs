@@ -194,6 +194,16 @@ impl Metadata {
         Some(Leader { broker, address, epoch: partition.leader_epoch })
     }
 
+    /// The connection to a broker for small requests. When this fails, nothing was sent.
+    pub(crate) async fn connection(&self, address: &str) -> Result<Channel, ClientError> {
+        self.connections.shared(address).await
+    }
+
+    /// Has the next request to a broker find out first whether it is there.
+    pub(crate) fn forget(&self, address: &str) {
+        self.connections.forget(address);
+    }
+
     /// Asks one broker after the other until one answers. An answer may be an error; it is final
     /// unless asking again is safe and another broker may know better.
     pub(crate) async fn any_broker<T, F, Fut>(

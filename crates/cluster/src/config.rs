@@ -2,6 +2,7 @@
 //!
 //! Kafka's names where Kafka has the setting. A name is here once something honours it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use thiserror::Error;
@@ -114,6 +115,16 @@ impl TopicConfigs {
     /// The value that counts: what was set, or the default.
     pub fn effective(&self, definition: &Definition) -> &str {
         self.get(definition.name).unwrap_or(definition.default)
+    }
+
+    /// These, and `defaults` for what is not set here.
+    pub fn over(&self, defaults: &Self) -> Cow<'_, Self> {
+        if defaults.0.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut entries = defaults.0.clone();
+        entries.extend(self.0.clone());
+        Cow::Owned(Self(entries))
     }
 
     /// Oldest age of a record before its segment may go, in milliseconds; none: kept for ever.
@@ -237,6 +248,17 @@ mod tests {
     fn timestamps_are_the_logs_where_the_topic_says_so() {
         let set = [("message.timestamp.type".to_owned(), "LogAppendTime".to_owned())];
         assert_eq!(TopicConfigs::from_entries(set).timestamp_type(), TimestampType::LogAppend);
+    }
+
+    #[test]
+    fn what_a_topic_sets_wins_over_what_its_broker_is_told() {
+        let entry = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let told = [entry("retention.ms", "5"), entry("segment.ms", "6")];
+        let told = TopicConfigs::from_entries(told);
+        let topic = TopicConfigs::from_entries([entry("retention.ms", "-1")]);
+        let both = topic.over(&told);
+        assert_eq!((both.retention_ms(), both.segment_ms()), (None, 6));
+        assert_eq!(*topic.over(&TopicConfigs::default()), topic);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod admin;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod lifetime;
 #[cfg(test)]
 mod produce_fetch;

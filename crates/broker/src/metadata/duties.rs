@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use cluster::config::TopicConfigs;
-use cluster::{MetadataImage, Partition, Topic};
+use cluster::{MetadataImage, Partition};
 use commit_log::{LogConfig, LogKey};
 use replication::Membership;
 use types::{BrokerId, LeaderEpoch, TopicPartition};
@@ -31,17 +31,22 @@ pub(super) struct Lead {
     pub(super) limits: TopicLimits,
 }
 
-/// Everything that `image` asks of the broker `own_id`.
-pub(super) fn duties(image: &MetadataImage, own_id: BrokerId) -> BTreeMap<LogKey, Duty> {
+/// Everything that `image` asks of the broker `own_id`, which was told `defaults` for topics.
+pub(super) fn duties(
+    image: &MetadataImage,
+    own_id: BrokerId,
+    defaults: &TopicConfigs,
+) -> BTreeMap<LogKey, Duty> {
     let mut duties = BTreeMap::new();
     for topic in image.topics() {
+        let configs = topic.configs.over(defaults);
         for (number, partition) in topic.numbered_partitions() {
             if partition.replicas.contains(&own_id) {
                 let key = LogKey { topic_id: topic.id, partition: number };
                 let duty = Duty {
                     name: TopicPartition::new(topic.name.clone(), number),
-                    config: log_config(&topic.configs),
-                    lead: lead(topic, partition, own_id),
+                    config: log_config(&configs),
+                    lead: lead(&configs, partition, own_id),
                 };
                 duties.insert(key, duty);
             }
@@ -50,22 +55,22 @@ pub(super) fn duties(image: &MetadataImage, own_id: BrokerId) -> BTreeMap<LogKey
     duties
 }
 
-fn lead(topic: &Topic, partition: &Partition, own_id: BrokerId) -> Option<Lead> {
+fn lead(configs: &TopicConfigs, partition: &Partition, own_id: BrokerId) -> Option<Lead> {
     if partition.leader != Some(own_id) {
         return None;
     }
-    let durability = topic.configs.durability();
+    let durability = configs.durability();
     // More replicas than there are can never be in sync: the topic would take nothing at all.
-    let min_in_sync = topic.configs.min_insync_replicas().min(partition.replicas.len());
+    let min_in_sync = configs.min_insync_replicas().min(partition.replicas.len());
     Some(Lead {
         epoch: partition.leader_epoch,
         membership: Membership::new(partition.isr.iter().copied(), min_in_sync, durability),
         limits: TopicLimits {
-            max_message_bytes: topic.configs.max_message_bytes(),
-            timestamp_type: topic.configs.timestamp_type(),
+            max_message_bytes: configs.max_message_bytes(),
+            timestamp_type: configs.timestamp_type(),
             retention: Retention {
-                millis: topic.configs.retention_ms(),
-                bytes: topic.configs.retention_bytes(),
+                millis: configs.retention_ms(),
+                bytes: configs.retention_bytes(),
             },
         },
     })
@@ -84,6 +89,7 @@ fn log_config(configs: &TopicConfigs) -> LogConfig {
 mod tests {
     use std::sync::Arc;
 
+    use cluster::Topic;
     use types::{
         Durability, PartitionEpoch, PartitionId, Revision, TimestampType, TopicId, TopicName,
     };
@@ -117,7 +123,7 @@ mod tests {
 
     fn duty(image: &MetadataImage, number: u32) -> Option<Duty> {
         let key = LogKey { topic_id: TOPIC, partition: PartitionId::new(number) };
-        duties(image, OWN).remove(&key)
+        duties(image, OWN, &TopicConfigs::default()).remove(&key)
     }
 
     #[test]

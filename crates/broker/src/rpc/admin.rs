@@ -1,4 +1,4 @@
-use cluster::config::DEFINITIONS;
+use cluster::config::{DEFINITIONS, TopicConfigs};
 use tonic::{Request, Response, Status};
 use types::TopicName;
 use wire::convert::error_to_proto;
@@ -19,6 +19,8 @@ use crate::topics::{TopicOutcome, Topics};
 pub(crate) struct Admin {
     pub(crate) topics: Topics,
     pub(crate) partitions: Partitions,
+    /// What this broker was told for topics that do not say otherwise.
+    pub(crate) topic_defaults: TopicConfigs,
 }
 
 #[tonic::async_trait]
@@ -56,9 +58,10 @@ impl AdminService for Admin {
     ) -> Result<Response<DescribeConfigsResponse>, Status> {
         let name = TopicName::new(&request.into_inner().topic).map_err(InvalidMessage::from)?;
         let topic = self.partitions.topic(&name).or_status()?;
+        let effective = topic.configs.over(&self.topic_defaults);
         let configs = DEFINITIONS.iter().map(|definition| DescribedConfig {
             name: definition.name.to_owned(),
-            value: topic.configs.effective(definition).to_owned(),
+            value: effective.effective(definition).to_owned(),
             is_default: topic.configs.get(definition.name).is_none(),
             documentation: definition.documentation.to_owned(),
         });

@@ -6,15 +6,17 @@ use tonic::{Request, Response, Status, Streaming};
 use wire::OrStatus;
 use wire::v1::broker::broker_service_server::BrokerService;
 use wire::v1::broker::{
-    DescribeClusterRequest, DescribeClusterResponse, DescribeTopicsRequest, DescribeTopicsResponse,
-    FetchRequest, FetchResponse, FetchStreamRequest, FetchStreamResponse, InitProducerIdRequest,
-    InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest,
-    ProduceResponse, ProduceStreamRequest, ProduceStreamResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DescribeClusterRequest, DescribeClusterResponse,
+    DescribeTopicsRequest, DescribeTopicsResponse, FetchRequest, FetchResponse, FetchStreamRequest,
+    FetchStreamResponse, InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest,
+    ListOffsetsResponse, ProduceRequest, ProduceResponse, ProduceStreamRequest,
+    ProduceStreamResponse,
 };
 
 use super::fetch_stream::FetchStreams;
 use super::produce_stream::ProduceStreams;
-use super::{Forwarder, describe, fetch, init_producer_id, offsets, produce};
+use super::{Forwarder, delete_records, describe, fetch, init_producer_id, offsets, produce};
+use crate::deletion::Deletion;
 use crate::fetching::Fetching;
 use crate::listing::Listing;
 use crate::producer_ids::ProducerIds;
@@ -28,6 +30,7 @@ pub(crate) struct Data {
     pub(crate) fetching: Fetching,
     pub(crate) listing: Listing,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) deletion: Deletion,
     pub(crate) topics: Topics,
     pub(crate) cluster: describe::Cluster,
     pub(crate) forwarder: Forwarder,
@@ -89,6 +92,13 @@ impl BrokerService for Data {
         request: Request<InitProducerIdRequest>,
     ) -> Result<Response<InitProducerIdResponse>, Status> {
         init_producer_id::init_producer_id(self, request).await
+    }
+
+    async fn delete_records(
+        &self,
+        request: Request<DeleteRecordsRequest>,
+    ) -> Result<Response<DeleteRecordsResponse>, Status> {
+        delete_records::delete_records(self, request).await
     }
 
     async fn describe_cluster(

@@ -1,5 +1,8 @@
-use clap::{ArgAction, Subcommand};
-use types::TopicName;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Subcommand};
+use client::DeleteBefore;
+use types::{Offset, TopicName};
 
 use super::{pair, topic_name};
 
@@ -66,4 +69,48 @@ pub(crate) enum Verb {
         #[arg(required = true, value_name = "TOPIC", value_parser = topic_name)]
         topics: Vec<TopicName>,
     },
+    /// Delete the records of partitions before an offset, for good
+    DeleteRecords(DeleteRecords),
+}
+
+/// `dohle topic delete-records`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteRecords {
+    /// Whose records
+    #[arg(
+        value_name = "TOPIC",
+        value_parser = topic_name,
+        requires = "before_offset",
+        required_unless_present = "offset_json_file",
+        conflicts_with = "offset_json_file"
+    )]
+    pub(crate) topic: Option<TopicName>,
+    /// Only these partitions: 0,2
+    #[arg(
+        short,
+        long = "partition",
+        value_name = "N,..",
+        value_delimiter = ',',
+        requires = "topic",
+        visible_alias = "partitions"
+    )]
+    pub(crate) partitions: Vec<u32>,
+    /// The first offset that stays; end, or Kafka's -1: delete all that can be read now
+    #[arg(long, value_name = "OFFSET", value_parser = before_offset, allow_hyphen_values = true,
+          requires = "topic")]
+    pub(crate) before_offset: Option<DeleteBefore>,
+    /// Take partitions and offsets from a file in the form of kafka-delete-records:
+    /// {"partitions": [{"topic": "t", "partition": 0, "offset": 5}], "version": 1}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) offset_json_file: Option<PathBuf>,
+}
+
+fn before_offset(text: &str) -> Result<DeleteBefore, String> {
+    match text {
+        "end" | "-1" => Ok(DeleteBefore::HighWatermark),
+        _ => match text.parse() {
+            Ok(offset) => Ok(DeleteBefore::Offset(Offset::new(offset))),
+            Err(_) => Err("an offset is a whole number from 0, or end (or -1)".to_owned()),
+        },
+    }
 }

@@ -1,5 +1,6 @@
 //! `dohle topic`: topics, their partitions and their settings.
 
+mod delete_records;
 mod describe;
 
 use client::{Admin, Apply, ClientError, NewTopic};
@@ -54,6 +55,7 @@ pub(crate) async fn run(verb: Verb, session: &Session, output: &mut Output) -> R
             };
             report(outcomes, |result| result.map(|()| "deleted"), advise, output)
         }
+        Verb::DeleteRecords(delete) => delete_records::run(delete, session, output).await,
     }
 }
 

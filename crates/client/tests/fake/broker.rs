@@ -369,6 +369,13 @@ impl BrokerService for FakeBroker {
         }))
     }
 
+    async fn delete_records(
+        &self,
+        _request: Request<v1::DeleteRecordsRequest>,
+    ) -> Result<Response<v1::DeleteRecordsResponse>, Status> {
+        Err(Status::unimplemented("nothing here asks for it"))
+    }
+
     async fn produce(
         &self,
         _request: Request<v1::ProduceRequest>,
