@@ -2,7 +2,7 @@
 
 use std::io;
 
-use commit_log::LogError;
+use commit_log::{LogError, UpkeepScope};
 use disk::{Disk, Operation, PlannedFault};
 use types::{Durability, Offset};
 
@@ -60,6 +60,76 @@ fn j12_the_start_and_the_recovery_point_move_together_at_any_crash() {
             advanced.unwrap_err();
             assert_eq!(start, Offset::ZERO, "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn j12_what_only_the_journal_holds_is_synced_to_its_files_before_anything_is_deleted() {
+    let mut lab = Lab::journalled(1, one_segment(Durability::Fsync));
+    lab.append(1, &[&[0], &[1], &[2]]).unwrap();
+    lab.disk.fail(PlannedFault {
+        operation: Operation::SyncData,
+        path_contains: ".log".to_owned(),
+        after: 0,
+        error: io::ErrorKind::Other,
+    });
+    // Durable by the journal alone: no file was synced for it.
+    assert_eq!(lab.reader().durable_end(), offset(3));
+    lab.directory().advance_log_start(key(0), offset(2)).unwrap_err();
+    assert_eq!(lab.reader().log_start(), Offset::ZERO);
+}
+
+#[test]
+fn j7_deleted_records_do_not_come_back_from_the_journal_and_the_others_do() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::journalled(seed, small_segments(Durability::Fsync));
+        for word in 0..6 {
+            lab.append(1, &[&[word]]).unwrap();
+        }
+        let start = 1 + seed % 6;
+        if seed % 2 == 0 {
+            lab.directory().advance_log_start(key(0), offset(start)).unwrap();
+            // Held by the journal alone, behind what was deleted.
+            lab.append(1, &[&[6], &[7]]).unwrap();
+            lab.lose_power();
+            assert_eq!(lab.words(), (start..8).collect::<Vec<_>>(), "seed {seed}");
+        } else {
+            lab.disk.cut_power_after((seed % 11) as u32);
+            let deleted = lab.directory().advance_log_start(key(0), offset(start));
+            lab.lose_power();
+            let begins = lab.reader().log_start().get();
+            assert!(begins == start || (begins == 0 && deleted.is_err()), "seed {seed}");
+            assert_eq!(lab.words(), (begins..6).collect::<Vec<_>>(), "seed {seed}");
+        }
+        // A second replay finds the same journal again.
+        let words = lab.words();
+        lab.lose_power();
+        assert_eq!(lab.words(), words, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_upkeep_holds_when_records_are_deleted_leaves_nothing_behind() {
+    for round in 0..2 {
+        let mut lab = Lab::journalled(7, small_segments(Durability::Fsync));
+        for word in 0..9 {
+            lab.append(1, &[&[word]]).unwrap();
+        }
+        let now = lab.now;
+        let upkeep = lab.directory().begin_upkeep(now, UpkeepScope::Everything).unwrap().unwrap();
+        let done = if round == 0 {
+            let done = upkeep.run();
+            lab.directory().advance_log_start(key(0), offset(7)).unwrap();
+            done
+        } else {
+            lab.directory().advance_log_start(key(0), offset(7)).unwrap();
+            upkeep.run()
+        };
+        lab.directory().finish_upkeep(done).unwrap();
+        assert_eq!(lab.segments(), ["00000000000000000006-1.log"]);
+        assert!(lab.files(".index").is_empty(), "an index outlived its segment");
+        lab.lose_power();
+        assert_eq!(lab.words(), [7, 8]);
     }
 }
 
