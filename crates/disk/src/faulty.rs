@@ -132,6 +132,14 @@ impl FaultyDisk {
         self.state().rot(path, position)
     }
 
+    /// Makes a byte of a file unreadable, for good: a read that touches it fails.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such file.
+    pub fn spoil(&self, path: &Path, position: u64) -> io::Result<()> {
+        self.state().spoil(path, position)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A test that panicked elsewhere must not hide its own message behind this one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,6 +164,10 @@ impl Disk for FaultyDisk {
         let mut state = self.state();
         let node = state.open(path)?;
         Ok(self.file(node, state.life()))
+    }
+
+    fn open_uncached(&self, path: &Path) -> io::Result<FaultyFile> {
+        self.open(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {

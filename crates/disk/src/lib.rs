@@ -53,6 +53,13 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
     /// `NotFound` if there is none; else what the system reports.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
+    /// Opens a file so as to read what the disk itself holds, past the copy that the system keeps in
+    /// memory, wherever it can be told to. For reading only.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none; else what the system reports.
+    fn open_uncached(&self, path: &Path) -> io::Result<Self::File>;
+
     /// The entries of a directory, sorted by name.
     ///
     /// # Errors

@@ -8,13 +8,18 @@ use rustix::io::{Errno, pread};
 
 use crate::{Disk, DiskFile, Entry, EntryKind, LockError};
 
+mod uncached;
+
 /// The operating system's files.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
 /// One open file of the operating system.
 #[derive(Debug)]
-pub struct RealFile(File);
+pub struct RealFile {
+    file: File,
+    source: Source,
+}
 
 /// A held `flock`, released when dropped or when the process ends.
 #[derive(Debug)]
@@ -23,16 +28,36 @@ pub struct RealLock {
     file: File,
 }
 
+/// Where a file's bytes are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The system's memory, where they are there.
+    Cached,
+    /// The disk.
+    Uncached,
+}
+
+impl RealFile {
+    const fn cached(file: File) -> Self {
+        Self { file, source: Source::Cached }
+    }
+}
+
 impl Disk for RealDisk {
     type File = RealFile;
     type Lock = RealLock;
 
     fn create_new(&self, path: &Path) -> io::Result<RealFile> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(path).map(RealFile)
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).map(RealFile::cached)
     }
 
     fn open(&self, path: &Path) -> io::Result<RealFile> {
-        OpenOptions::new().read(true).write(true).open(path).map(RealFile)
+        OpenOptions::new().read(true).write(true).open(path).map(RealFile::cached)
+    }
+
+    fn open_uncached(&self, path: &Path) -> io::Result<RealFile> {
+        let (file, source) = uncached::open(path)?;
+        Ok(RealFile { file, source })
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
@@ -103,7 +128,11 @@ impl Disk for RealDisk {
 impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         loop {
-            match self.0.read_at(buffer, position) {
+            let read = match self.source {
+                Source::Cached => self.file.read_at(buffer, position),
+                Source::Uncached => uncached::read(&self.file, buffer, position),
+            };
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
@@ -113,10 +142,15 @@ impl DiskFile for RealFile {
     /// Memory that is about to be read into is not zeroed first, which cost a fetch from the page
     /// cache a tenth of its time.
     fn read_vec_at(&self, len: usize, position: u64) -> io::Result<Vec<u8>> {
+        if self.source == Source::Uncached {
+            let mut bytes = vec![0; len];
+            self.read_exact_at(&mut bytes, position)?;
+            return Ok(bytes);
+        }
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let at = position.saturating_add(bytes.len() as u64);
-            match pread(&self.0, spare_capacity(&mut bytes), at) {
+            match pread(&self.file, spare_capacity(&mut bytes), at) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -136,7 +170,7 @@ impl DiskFile for RealFile {
         // Leading empty slices would make a complete write look like one that wrote nothing.
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
-            match rustix::io::pwritev(&self.0, slices, at) {
+            match rustix::io::pwritev(&self.file, slices, at) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     IoSlice::advance_slices(&mut slices, written);
@@ -150,14 +184,14 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.0.metadata().map(|metadata| metadata.len())
+        self.file.metadata().map(|metadata| metadata.len())
     }
 }

@@ -31,6 +31,7 @@ macro_rules! on_every_disk {
 on_every_disk! {
     what_was_written_is_read_at_once_by_every_handle
     a_vectored_write_is_one_run_of_bytes
+    what_was_written_is_read_past_the_cache_too
     a_write_beyond_the_end_leaves_zeros_between
     a_read_stops_at_the_end
     a_read_returns_the_bytes_asked_for_and_no_more
@@ -53,6 +54,20 @@ fn content<F: DiskFile>(file: &F) -> Vec<u8> {
 
 fn kind_of<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
     result.err().map(|error| error.kind())
+}
+
+fn what_was_written_is_read_past_the_cache_too<D: Disk>(disk: &D, dir: &Path) {
+    let path = dir.join("a");
+    let file = disk.create_new(&path).unwrap();
+    let bytes: Vec<u8> = (0..10_000_u32).map(|at| at.to_be_bytes()[3]).collect();
+    file.write_all_at(&bytes, 0).unwrap();
+    let uncached = disk.open_uncached(&path).unwrap();
+    file.write_all_at(b"later", 5_000).unwrap();
+    assert_eq!(uncached.len().unwrap(), 10_000);
+    assert_eq!(uncached.read_vec_at(7, 4_999).unwrap(), [135, b'l', b'a', b't', b'e', b'r', 141]);
+    assert!(content(&uncached).starts_with(bytes.get(..5_000).unwrap()));
+    let gone = disk.open_uncached(&dir.join("b"));
+    assert_eq!(kind_of(gone), Some(io::ErrorKind::NotFound));
 }
 
 fn what_was_written_is_read_at_once_by_every_handle<D: Disk>(disk: &D, dir: &Path) {

@@ -20,6 +20,8 @@ pub(super) struct State {
     locks: BTreeMap<PathBuf, u64>,
     misfortune: Misfortune,
     capacity: Option<u64>,
+    /// Bytes that cannot be read.
+    spoilt: Vec<(NodeId, u64)>,
     /// Grows at each loss of power; handles of an earlier life are dead.
     life: u64,
 }
@@ -33,6 +35,7 @@ impl State {
             locks: BTreeMap::new(),
             misfortune: Misfortune::default(),
             capacity: None,
+            spoilt: Vec::new(),
             life: 0,
         }
     }
@@ -72,6 +75,12 @@ impl State {
         };
         file.write(position, &[byte]);
         file.sync();
+        Ok(())
+    }
+
+    pub(super) fn spoil(&mut self, path: &Path, position: u64) -> io::Result<()> {
+        let node = self.find(path)?;
+        self.spoilt.push((node, position));
         Ok(())
     }
 
@@ -209,6 +218,10 @@ impl State {
         let path = self.path_of(node);
         if let Some(error) = self.misfortune.planned(Operation::Read, &path) {
             return Err(error);
+        }
+        let end = position.saturating_add(buffer.len() as u64);
+        if self.spoilt.iter().any(|(spoilt, at)| *spoilt == node && (position..end).contains(at)) {
+            return Err(io::Error::other("the medium cannot be read there"));
         }
         let short = self.random.one_in(4).then(|| self.random.below(buffer.len()).max(1));
         let file = self.file_node(node)?;
