@@ -1,6 +1,8 @@
 //! One partition that this broker leads: a handle for requests, and the task that owns its
 //! [`Leader`](replication::Leader).
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use commit_log::{AppendError, LogKey};
@@ -186,18 +188,17 @@ pub(crate) struct Answer {
     lease: LeaseView,
 }
 
-impl Answer {
-    /// Waits for it.
-    ///
-    /// # Errors
-    ///
-    /// The produce was refused, or its outcome is not known.
-    pub(crate) async fn wait(self) -> Result<Acknowledged, PartitionError> {
+/// Resolves to an error if the produce was refused, or its outcome is not known.
+impl Future for Answer {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         // The task drops a reply unanswered only when it dies.
         let unknown = || PartitionError::from(ProduceError::NoLongerLeader);
-        let outcome = self.outcome.await.map_err(|_died| unknown())??;
+        let outcome = ready!(Pin::new(&mut self.outcome).poll(context));
+        let outcome = outcome.map_err(|_died| unknown()).flatten();
         // Without the lease another broker may lead already, and not hold what was appended.
-        if self.lease.holds() { Ok(outcome) } else { Err(unknown()) }
+        Poll::Ready(if outcome.is_err() || self.lease.holds() { outcome } else { Err(unknown()) })
     }
 }
 

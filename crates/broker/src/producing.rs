@@ -184,7 +184,7 @@ impl Producing {
         &self,
         append: Append,
     ) -> Result<Acknowledged, AppendFailure> {
-        Ok(self.append(append, WhenFull::Refuse).await?.wait().await?)
+        Ok(self.append(append, WhenFull::Refuse).await?.await?)
     }
 
     fn verify(&self, partition: &Partition, payload: Payload) -> Result<Vec<Batch>, AppendFailure> {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod data;
+mod data_server;
 mod delete_records;
 mod describe;
 mod fetch;
@@ -14,6 +15,7 @@ mod produce_stream;
 
 pub(crate) use admin::Admin;
 pub(crate) use data::Data;
+pub(crate) use data_server::DataServer;
 pub(crate) use describe::Cluster;
 pub(crate) use fetch::Limits as FetchLimits;
 pub(crate) use fetch_stream::FetchStreams;

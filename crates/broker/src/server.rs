@@ -8,9 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
-use wire::transport::MAX_MESSAGE_BYTES;
 use wire::v1::broker::admin_service_server::AdminServiceServer;
-use wire::v1::broker::broker_service_server::BrokerServiceServer;
 
 use crate::config::Config;
 use crate::coordinator::Coordinators;
@@ -22,7 +20,9 @@ use crate::listing::Listing;
 use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
 use crate::producing::Producing;
-use crate::rpc::{Admin, Cluster, Data, FetchLimits, FetchStreams, Forwarder, ProduceStreams};
+use crate::rpc::{
+    Admin, Cluster, Data, DataServer, FetchLimits, FetchStreams, Forwarder, ProduceStreams,
+};
 use crate::topics::{AutoCreate, TopicDefaults, Topics};
 
 /// Everything that answers requests.
@@ -97,7 +97,6 @@ impl Server {
             cluster: Cluster::new(partitions.clone(), coordinators),
             forwarder: Forwarder::new(partitions.clone()),
             fetch_limits,
-            tasks: tasks.clone(),
         };
         let admin = Admin { topics, partitions, topic_defaults };
         Self { data, admin, lease, drain: Drain { draining, tasks } }
@@ -108,11 +107,8 @@ impl Server {
         let Drain { draining, tasks } = self.drain;
         let (health, health_service) = tonic_health::server::health_reporter();
         tasks.spawn(report_health(health, self.lease, draining.clone()));
-        let data = BrokerServiceServer::new(self.data)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         wire::transport::server()
-            .add_service(data)
+            .add_service(DataServer::new(self.data))
             .add_service(AdminServiceServer::new(self.admin))
             .add_service(health_service)
             .add_service(wire::transport::reflection())
@@ -126,9 +122,9 @@ impl Server {
 async fn report_health(health: HealthReporter, mut lease: LeaseView, draining: CancellationToken) {
     loop {
         if lease.holds() && !draining.is_cancelled() {
-            health.set_serving::<BrokerServiceServer<Data>>().await;
+            health.set_serving::<DataServer>().await;
         } else {
-            health.set_not_serving::<BrokerServiceServer<Data>>().await;
+            health.set_not_serving::<DataServer>().await;
         }
         if draining.is_cancelled() {
             return;

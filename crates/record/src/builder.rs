@@ -46,7 +46,9 @@ impl BatchBuilder {
 
     /// Like [`new`](BatchBuilder::new), with memory for a batch of `bytes` set aside.
     pub fn with_capacity(compression: Compression, bytes: usize) -> Self {
-        let mut buffer = Vec::with_capacity(bytes.max(HEADER_LEN));
+        // Room is made for a record before its exact size is known: without some to spare the last
+        // one would move all that is there.
+        let mut buffer = Vec::with_capacity(bytes.max(HEADER_LEN).saturating_add(varint::MAX_LEN));
         buffer.resize(HEADER_LEN, 0);
         Self {
             compression,

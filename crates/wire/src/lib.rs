@@ -1,10 +1,11 @@
 //! The gRPC edge: generated protobuf, its conversion to domain values, the one mapping of errors
-//! to statuses, and the transport settings that every server and channel share.
+//! to statuses, the bodies of the data path, and the transport settings that every server and channel share.
 //!
 //! Generated names are meant for services' `rpc` modules and the client's transport; everything
 //! behind those speaks domain types.
 
 pub mod convert;
+pub mod framed;
 pub mod transport;
 
 mod error;

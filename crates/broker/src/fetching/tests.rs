@@ -146,7 +146,7 @@ mod over_a_log {
 
     async fn append(led: &LedPartition, value: &'static str) {
         let answer = led.partition.submit(led.produce(value, Acks::All)).await.unwrap();
-        answer.wait().await.unwrap();
+        answer.await.unwrap();
     }
 
     fn only(mut fetched: Vec<Fetched>) -> Result<Gathered, FetchError> {

@@ -18,8 +18,8 @@ async fn an_acknowledged_record_is_committed_durable_and_readable() {
 
     let first = led.partition.submit(led.produce("a", Acks::All)).await.unwrap();
     let second = led.partition.submit(led.produce("b", Acks::Leader)).await.unwrap();
-    assert_eq!(first.wait().await.unwrap(), at(0));
-    assert_eq!(second.wait().await.unwrap(), at(1));
+    assert_eq!(first.await.unwrap(), at(0));
+    assert_eq!(second.await.unwrap(), at(1));
 
     let committed = *led.partition.committed().borrow();
     assert_eq!(committed, Offset::new(2));
@@ -69,7 +69,7 @@ async fn what_was_not_taken_up_when_leadership_ends_was_not_written() {
     stop.cancel();
     task.run(stop).await;
 
-    assert_eq!(waits.wait().await.unwrap_err().reason(), Reason::NotLeaderOrFollower);
+    assert_eq!(waits.await.unwrap_err().reason(), Reason::NotLeaderOrFollower);
     let refused = led.partition.offer(led.produce("b", Acks::All)).unwrap_err();
     assert_eq!(refused.reason(), Reason::NotLeaderOrFollower);
     assert_eq!(led.partition.log().end(), Offset::ZERO);
@@ -84,7 +84,7 @@ async fn nothing_is_acknowledged_without_a_lease() {
 
     led.lease.send_modify(Lease::revoke);
     let answer = led.partition.submit(led.produce("a", Acks::Leader)).await.unwrap();
-    let refused = answer.wait().await;
+    let refused = answer.await;
     assert!(
         matches!(refused, Err(PartitionError::Produce(ProduceError::NoLongerLeader))),
         "{refused:?}"
@@ -100,7 +100,7 @@ async fn a_leadership_that_follows_another_finds_everything_committed() {
     let stop = CancellationToken::new();
     let task = tokio::spawn(task.run(stop.clone()));
     let asked = led.partition.submit(led.produce("a", Acks::None)).await.unwrap();
-    assert_eq!(asked.wait().await.unwrap().base_offset, None);
+    assert_eq!(asked.await.unwrap().base_offset, None);
     stop.cancel();
     task.await.unwrap();
     assert_eq!(led.partition.log().durable_end(), Offset::new(1));

@@ -1,7 +1,6 @@
 use std::pin::Pin;
 
 use futures::Stream;
-use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 use wire::OrStatus;
 use wire::v1::broker::broker_service_server::BrokerService;
@@ -23,7 +22,7 @@ use crate::producer_ids::ProducerIds;
 use crate::producing::Producing;
 use crate::topics::Topics;
 
-/// `BrokerService`: one file for each call.
+/// `BrokerService`: one file for each call. [`DataServer`](super::DataServer) serves it.
 #[derive(Debug)]
 pub(crate) struct Data {
     pub(crate) producing: Producing,
@@ -37,8 +36,6 @@ pub(crate) struct Data {
     pub(crate) produce_streams: ProduceStreams,
     pub(crate) fetch_streams: FetchStreams,
     pub(crate) fetch_limits: fetch::Limits,
-    /// The tasks of the streams: drained at shutdown.
-    pub(crate) tasks: TaskTracker,
 }
 
 /// What a streaming call answers.
@@ -59,7 +56,7 @@ impl BrokerService for Data {
         &self,
         request: Request<Streaming<ProduceStreamRequest>>,
     ) -> Result<Response<Self::ProduceStreamStream>, Status> {
-        let answers = self.produce_streams.open(request.into_inner(), &self.tasks);
+        let answers = self.produce_streams.open(request.into_inner());
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -76,7 +73,7 @@ impl BrokerService for Data {
         &self,
         request: Request<Streaming<FetchStreamRequest>>,
     ) -> Result<Response<Self::FetchStreamStream>, Status> {
-        let answers = self.fetch_streams.open(request.into_inner(), &self.tasks);
+        let answers = self.fetch_streams.open(request.into_inner());
         Ok(Response::new(Box::pin(answers)))
     }
 

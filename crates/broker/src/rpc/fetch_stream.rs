@@ -1,11 +1,11 @@
-use futures::stream::FuturesUnordered;
-use futures::{Stream, StreamExt};
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::Permit;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tonic::{Status, Streaming};
+use std::future::ready;
+use std::pin::Pin;
+
+use futures::future::BoxFuture;
+use futures::stream::{self, FuturesUnordered};
+use futures::{FutureExt, Stream, StreamExt};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
 use wire::convert::topic_partition;
 use wire::v1::broker::{FetchStreamRequest, FetchStreamResponse};
 use wire::{InvalidMessage, to_status};
@@ -14,12 +14,11 @@ use super::fetch::{Limits, asked_of, encode, within};
 use crate::fetching::{Advance, Assignments, Credit, FetchError, Fetched, Fetching, Parked};
 
 /// The most that is read for a stream at once, in bytes. More partitions get their turn sooner,
-/// and a slow client holds no more memory than this and what waits for the network.
+/// and a slow client holds no more memory than two of these: one on the way into the network, one
+/// that waits for it. One large batch counts as one.
 const CHUNK: usize = 1024 * 1024;
 
-/// Answers that may wait for the network. Each holds up to [`CHUNK`] bytes or one large batch.
-const ANSWERS: usize = 2;
-
+type Requested = Result<FetchStreamRequest, Status>;
 type Answered = Result<FetchStreamResponse, Status>;
 
 /// Serves continuous reads.
@@ -31,22 +30,45 @@ pub(crate) struct FetchStreams {
 }
 
 impl FetchStreams {
-    /// Begins to serve one stream.
+    /// Serves one stream. Runs while its answers are polled, so that nothing is read ahead for a
+    /// client that does not take them.
     pub(super) fn open(
         &self,
-        requests: Streaming<FetchStreamRequest>,
-        tasks: &TaskTracker,
-    ) -> impl Stream<Item = Answered> + Send + use<> {
-        let (answers, answered) = mpsc::channel(ANSWERS);
-        let reader = Reader {
-            fetching: self.fetching.clone(),
-            limits: self.limits,
-            credit: Credit::default(),
-            assignments: Assignments::default(),
+        requests: impl Stream<Item = Requested> + Send + 'static,
+    ) -> impl Stream<Item = Answered> + Send + 'static {
+        let serving = Serving {
+            reader: Reader {
+                fetching: self.fetching.clone(),
+                limits: self.limits,
+                credit: Credit::default(),
+                assignments: Assignments::default(),
+            },
+            requests: Box::pin(requests),
+            parked: FuturesUnordered::new(),
+            draining: Box::pin(self.draining.clone().cancelled_owned()),
+            state: State::Open,
         };
-        tasks.spawn(serve(reader, requests, answers, self.draining.clone()));
-        ReceiverStream::new(answered)
+        stream::unfold(serving, |mut serving| async {
+            serving.next().await.map(|answer| (answer, serving))
+        })
     }
+}
+
+/// One stream that is served.
+struct Serving<R> {
+    reader: Reader,
+    requests: Pin<Box<R>>,
+    /// Partitions that wait for records.
+    parked: FuturesUnordered<BoxFuture<'static, Parked>>,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The last answer said why.
+    Ended,
 }
 
 /// What one stream reads and may still send.
@@ -57,39 +79,41 @@ struct Reader {
     assignments: Assignments,
 }
 
-async fn serve(
-    mut reader: Reader,
-    mut requests: Streaming<FetchStreamRequest>,
-    answers: mpsc::Sender<Answered>,
-    draining: CancellationToken,
-) {
-    let mut parked = FuturesUnordered::new();
-    let end = loop {
-        tokio::select! {
-            message = requests.message() => match message {
-                Ok(Some(message)) => {
-                    if let Err(error) = reader.obey(&message) {
-                        break Some(to_status(&error));
+impl<R: Stream<Item = Requested>> Serving<R> {
+    /// The next answer; `None` when the client has had enough.
+    async fn next(&mut self) -> Option<Answered> {
+        while self.state == State::Open {
+            let end = tokio::select! {
+                biased;
+                request = self.requests.next() => match request {
+                    Some(Ok(request)) => match self.reader.obey(&request) {
+                        Ok(()) => continue,
+                        Err(error) => to_status(&error),
+                    },
+                    Some(Err(status)) => status,
+                    // A client that says no more has had enough.
+                    None => return None,
+                },
+                () = &mut self.draining => to_status(&FetchError::ShuttingDown),
+                Some(ready) = self.parked.next() => {
+                    self.reader.assignments.wake(ready);
+                    continue;
+                }
+                () = ready(()), if self.reader.can_send() => {
+                    match self.reader.read().await {
+                        Some(Ok(answer)) => return Some(Ok(answer)),
+                        Some(Err((waiting, advance))) => {
+                            self.parked.push(waiting.until(advance.come()).boxed());
+                        }
+                        None => {}
                     }
+                    continue;
                 }
-                // A client that says no more has had enough.
-                Ok(None) => break None,
-                Err(status) => break Some(status),
-            },
-            Some(ready) = parked.next() => reader.assignments.wake(ready),
-            permit = answers.reserve(), if reader.can_send() => {
-                // The client has gone.
-                let Ok(permit) = permit else { return };
-                if let Some((waiting, advance)) = reader.send(permit).await {
-                    parked.push(waiting.until(advance.come()));
-                }
-            }
-            () = draining.cancelled() => break Some(to_status(&FetchError::ShuttingDown)),
+            };
+            self.state = State::Ended;
+            return Some(Err(end));
         }
-    };
-    if let Some(status) = end {
-        // Nobody listens any more if this fails.
-        answers.send(Err(status)).await.ok();
+        None
     }
 }
 
@@ -111,15 +135,14 @@ impl Reader {
         self.assignments.has_turn() && self.credit.allowance(CHUNK).is_some()
     }
 
-    /// Reads the partition whose turn it is and sends what it gave. If it gave nothing, returns
-    /// what to wait for.
-    async fn send(&mut self, permit: Permit<'_, Answered>) -> Option<(Parked, Advance)> {
+    /// Reads the partition whose turn it is. If it gives nothing, returns what to wait for.
+    async fn read(&mut self) -> Option<Result<FetchStreamResponse, (Parked, Advance)>> {
         let asked = self.assignments.take_turn()?;
         let allowance = self.credit.allowance(CHUNK)?;
         let partition = asked.partition.clone();
         let outcome = match self.fetching.read(&asked, allowance.min(asked.max_bytes)).await {
             Ok((nothing, advance)) if nothing.is_empty() => {
-                return self.assignments.park(&partition).map(|parked| (parked, advance));
+                return self.assignments.park(&partition).map(|parked| Err((parked, advance)));
             }
             Ok((gathered, _)) => {
                 self.credit.spend(gathered.len());
@@ -133,7 +156,6 @@ impl Reader {
             }
         };
         let fetched = encode(Fetched { partition, outcome });
-        permit.send(Ok(FetchStreamResponse { partition: Some(fetched) }));
-        None
+        Some(Ok(FetchStreamResponse { partition: Some(fetched) }))
     }
 }

@@ -1,10 +1,11 @@
-use futures::stream::FuturesUnordered;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::stream::{self, FuturesUnordered};
 use futures::{Stream, StreamExt};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tonic::{Status, Streaming};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
 use types::TopicPartition;
 use wire::convert::{error_to_proto, topic_partition};
 use wire::v1::broker::{ProduceStreamRequest, ProduceStreamResponse};
@@ -15,9 +16,7 @@ use crate::listing::Listing;
 use crate::partition::Answer;
 use crate::producing::{Append, AppendFailure, Payload, Producing, WhenFull};
 
-/// Answers that may wait for the client to read them.
-const ANSWERS: usize = 64;
-
+type Requested = Result<ProduceStreamRequest, Status>;
 type Answered = Result<ProduceStreamResponse, Status>;
 
 /// Serves pipelined produces.
@@ -69,103 +68,110 @@ impl Input {
 }
 
 impl ProduceStreams {
-    /// Begins to serve one stream.
+    /// Serves one stream. Runs while its answers are polled, so that a client which does not take
+    /// them is not read on either.
     pub(super) fn open(
         &self,
-        requests: Streaming<ProduceStreamRequest>,
-        tasks: &TaskTracker,
-    ) -> impl Stream<Item = Answered> + Send + use<> {
-        let (answers, answered) = mpsc::channel(ANSWERS);
-        tasks.spawn(self.clone().serve(requests, answers));
-        ReceiverStream::new(answered)
-    }
-
-    async fn serve(
-        self,
-        mut requests: Streaming<ProduceStreamRequest>,
-        answers: mpsc::Sender<Answered>,
-    ) {
-        let mut in_flight = InFlight { bytes: 0, max: self.max_in_flight };
-        let mut pending = FuturesUnordered::new();
-        let mut input = Input::Open;
-        while input.is_open() || !pending.is_empty() {
-            tokio::select! {
-                Some((answer, bytes)) = pending.next() => {
-                    in_flight.remove(bytes);
-                    if answers.send(Ok(answer)).await.is_err() {
-                        // The client has gone; what it sent is in the logs' hands.
-                        return;
-                    }
-                }
-                message = requests.message(), if input.is_open() && in_flight.has_room() => {
-                    match message {
-                        Ok(Some(request)) => {
-                            let bytes = request.batches.len();
-                            in_flight.add(bytes);
-                            let answer = self.queue(request).await;
-                            pending.push(async move { (answer.wait().await, bytes) });
-                        }
-                        Ok(None) => input = Input::Complete,
-                        Err(status) => input = Input::Broken(status),
-                    }
-                }
-                () = self.draining.cancelled(), if input.is_open() => {
-                    input = Input::Broken(to_status(&AppendFailure::ShuttingDown));
-                }
-            }
-        }
-        if let Input::Broken(status) = input {
-            // Nobody listens any more if this fails.
-            answers.send(Err(status)).await.ok();
-        }
+        requests: impl Stream<Item = Requested> + Send + 'static,
+    ) -> impl Stream<Item = Answered> + Send + 'static {
+        let serving = Serving {
+            streams: self.clone(),
+            requests: Box::pin(requests),
+            input: Input::Open,
+            in_flight: InFlight { bytes: 0, max: self.max_in_flight },
+            pending: FuturesUnordered::new(),
+            draining: Box::pin(self.draining.clone().cancelled_owned()),
+        };
+        stream::unfold(serving, |mut serving| async {
+            serving.next().await.map(|answer| (answer, serving))
+        })
     }
 
     /// Takes up one request. Returns once it is in the partition's queue, so that the next one
     /// for the same partition comes behind it.
     async fn queue(&self, request: ProduceStreamRequest) -> Pending {
+        let bytes = request.batches.len();
         let correlation_id = request.correlation_id;
-        let queued = match decode(request) {
-            Ok(append) => {
-                let partition = append.partition.clone();
-                let log_start_offset = self.listing.log_start(&partition);
-                let answer = self.producing.append(append, WhenFull::Wait).await;
-                Queued::Asked { answer, log_start_offset }
+        let mut answer = ProduceStreamResponse { correlation_id, ..Default::default() };
+        let append = match decode(request) {
+            Ok(append) => append,
+            Err(error) => {
+                answer.error = Some(error_to_proto(&error, None));
+                return Pending { bytes, answer, outcome: None };
             }
-            Err(error) => Queued::Malformed(error),
         };
-        Pending { correlation_id, queued }
+        answer.log_start_offset = self.listing.log_start(&append.partition);
+        let outcome = match self.producing.append(append, WhenFull::Wait).await {
+            Ok(outcome) => Some(outcome),
+            Err(failure) => {
+                (answer.base_offset, answer.error) = encode(Err(failure));
+                None
+            }
+        };
+        Pending { bytes, answer, outcome }
+    }
+}
+
+/// One stream that is served.
+struct Serving<R> {
+    streams: ProduceStreams,
+    requests: Pin<Box<R>>,
+    input: Input,
+    in_flight: InFlight,
+    pending: FuturesUnordered<Pending>,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl<R: Stream<Item = Requested>> Serving<R> {
+    /// The next answer; `None` once everything is answered that was read.
+    async fn next(&mut self) -> Option<Answered> {
+        while self.input.is_open() || !self.pending.is_empty() {
+            let may_read = self.input.is_open() && self.in_flight.has_room();
+            tokio::select! {
+                biased;
+                Some((answer, bytes)) = self.pending.next() => {
+                    self.in_flight.remove(bytes);
+                    return Some(Ok(answer));
+                }
+                request = self.requests.next(), if may_read => match request {
+                    Some(Ok(request)) => {
+                        self.in_flight.add(request.batches.len());
+                        self.pending.push(self.streams.queue(request).await);
+                    }
+                    Some(Err(status)) => self.input = Input::Broken(status),
+                    None => self.input = Input::Complete,
+                },
+                () = &mut self.draining, if self.input.is_open() => {
+                    self.input = Input::Broken(to_status(&AppendFailure::ShuttingDown));
+                }
+            }
+        }
+        match mem::replace(&mut self.input, Input::Complete) {
+            Input::Broken(status) => Some(Err(status)),
+            Input::Open | Input::Complete => None,
+        }
     }
 }
 
 /// A request whose answer is to come.
 struct Pending {
-    correlation_id: u64,
-    queued: Queued,
+    /// Of the request.
+    bytes: usize,
+    /// All of it but the outcome.
+    answer: ProduceStreamResponse,
+    /// `None` if it is known already.
+    outcome: Option<Answer>,
 }
 
-enum Queued {
-    Asked { answer: Result<Answer, AppendFailure>, log_start_offset: u64 },
-    Malformed(InvalidMessage),
-}
+impl Future for Pending {
+    type Output = (ProduceStreamResponse, usize);
 
-impl Pending {
-    async fn wait(self) -> ProduceStreamResponse {
-        let correlation_id = self.correlation_id;
-        match self.queued {
-            Queued::Asked { answer, log_start_offset } => {
-                let outcome = match answer {
-                    Ok(answer) => answer.wait().await.map_err(AppendFailure::from),
-                    Err(failure) => Err(failure),
-                };
-                let (base_offset, error) = encode(outcome);
-                ProduceStreamResponse { correlation_id, base_offset, error, log_start_offset }
-            }
-            Queued::Malformed(error) => ProduceStreamResponse {
-                correlation_id,
-                error: Some(error_to_proto(&error, None)),
-                ..ProduceStreamResponse::default()
-            },
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(outcome) = &mut self.outcome {
+            let outcome = ready!(Pin::new(outcome).poll(context)).map_err(AppendFailure::from);
+            (self.answer.base_offset, self.answer.error) = encode(outcome);
         }
+        Poll::Ready((mem::take(&mut self.answer), self.bytes))
     }
 }
 

@@ -7,11 +7,12 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use types::TopicPartition;
+use wire::framed::{self, Incoming};
 use wire::v1::broker as v1;
 
 use super::partitions::StreamId;
 use crate::ClientError;
-use crate::connection::{broker_service, connect, within};
+use crate::connection::{connect, within};
 
 /// What a stream brings.
 #[derive(Debug)]
@@ -95,9 +96,10 @@ async fn pump(
     requests: mpsc::Receiver<v1::FetchStreamRequest>,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), ClientError> {
-    let mut broker = broker_service(connect(address).await?);
-    let opening = broker.fetch_stream(ReceiverStream::new(requests));
-    let mut inbound = within(open_timeout, "FetchStream", opening).await?;
+    let (channel, requests) = (connect(address).await?, ReceiverStream::new(requests));
+    let opening = framed::call(channel, framed::path::FETCH_STREAM, requests);
+    let mut inbound: Incoming<v1::FetchStreamResponse> =
+        within(open_timeout, "FetchStream", opening).await?;
     loop {
         let message = inbound.message().await;
         match message.map_err(|status| ClientError::Broker(wire::from_status(&status)))? {

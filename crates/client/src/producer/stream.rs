@@ -10,14 +10,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use types::{Coded, Offset, Reason, TopicPartition};
 use wire::convert::error_to_remote;
+use wire::framed::{self, Incoming};
 use wire::v1::broker as v1;
 
 use super::verdict::Failure;
 use crate::ClientError;
-use crate::connection::{broker_service, connect, within};
+use crate::connection::{connect, within};
 
 /// Most batches under way to one broker, each of another partition.
 pub(crate) const MAX_UNDER_WAY: usize = 256;
@@ -91,7 +91,7 @@ pub(crate) async fn run(
 /// Opens the stream before anything is sent, so that a broker that is not there costs nothing.
 async fn open(
     settings: &StreamSettings,
-) -> Result<(Outbound, Streaming<v1::ProduceStreamResponse>), ClientError> {
+) -> Result<(Outbound, Incoming<v1::ProduceStreamResponse>), ClientError> {
     let channel = connect(&settings.address).await?;
     let (outbound, requests) = mpsc::channel(MAX_UNDER_WAY);
     let requests = ReceiverStream::new(requests).map(
@@ -100,8 +100,7 @@ async fn open(
             request
         },
     );
-    let mut broker = broker_service(channel);
-    let opening = broker.produce_stream(requests);
+    let opening = framed::call(channel, framed::path::PRODUCE_STREAM, requests);
     let inbound = within(settings.request_timeout, "ProduceStream", opening).await?;
     Ok((outbound, inbound))
 }
@@ -117,7 +116,7 @@ impl Stream<'_> {
     /// Returns why the stream broke, or `None` once everything was sent and answered.
     async fn pump(
         &mut self,
-        mut inbound: Streaming<v1::ProduceStreamResponse>,
+        mut inbound: Incoming<v1::ProduceStreamResponse>,
         attempts: &mut mpsc::Receiver<Attempt>,
         answers: &mpsc::Sender<Answer>,
         under_way: &mut BTreeMap<u64, UnderWay>,

@@ -1,0 +1,171 @@
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures::Stream;
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use tonic::Status;
+
+use super::Framed;
+use super::incoming::PREFIX_BYTES;
+use crate::transport::MAX_MESSAGE_BYTES;
+
+/// A payload smaller than this is copied: an HTTP/2 frame of its own costs more.
+const COPIED_BELOW: usize = 32 * 1024;
+/// Small messages that are ready together are sent together, up to about this many bytes.
+const GATHERED: usize = 64 * 1024;
+
+/// Messages on their way out: what is small in one buffer, payloads as they are.
+#[derive(Debug, Default)]
+pub struct Frames {
+    ready: VecDeque<Bytes>,
+    small: BytesMut,
+}
+
+impl Frames {
+    /// Where everything goes that is not a payload.
+    pub(super) const fn small(&mut self) -> &mut BytesMut {
+        &mut self.small
+    }
+
+    /// Puts a payload behind what is there.
+    pub(super) fn payload(&mut self, payload: Bytes) {
+        if payload.len() < COPIED_BELOW {
+            self.small.extend_from_slice(&payload);
+        } else {
+            self.close();
+            self.ready.push_back(payload);
+        }
+    }
+
+    /// Lets what is small go out as it is.
+    fn close(&mut self) {
+        if !self.small.is_empty() {
+            self.ready.push_back(self.small.split().freeze());
+        }
+    }
+
+    fn message<T: Framed>(&mut self, message: T) -> Result<(), Status> {
+        let len = message.encoded_len();
+        if MAX_MESSAGE_BYTES < len {
+            return Err(Status::out_of_range(format!(
+                "a message has {len} bytes; at most {MAX_MESSAGE_BYTES} may be sent"
+            )));
+        }
+        self.small.reserve(PREFIX_BYTES);
+        self.small.put_u8(0);
+        self.small.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
+        message.put(self).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// The body of one direction of a call: its messages, framed as gRPC has it, and for a response
+/// the status behind them.
+///
+/// Polls for messages only when everything before them was taken, so that it holds one at a time,
+/// or a few small ones.
+#[derive(Debug)]
+pub struct Outgoing<S> {
+    messages: Pin<Box<S>>,
+    frames: Frames,
+    ends_with: EndsWith,
+    /// What is still to come once the frames are gone.
+    rest: Rest,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndsWith {
+    Status,
+    Nothing,
+}
+
+#[derive(Debug)]
+enum Rest {
+    Messages,
+    End(Status),
+    Nothing,
+}
+
+impl<T, S> Outgoing<S>
+where
+    T: Framed,
+    S: Stream<Item = Result<T, Status>>,
+{
+    /// What a client sends. An error cuts the request off.
+    pub fn request(messages: S) -> Self {
+        Self::new(messages, EndsWith::Nothing)
+    }
+
+    /// What a server answers, up to the first error.
+    pub fn response(messages: S) -> Self {
+        Self::new(messages, EndsWith::Status)
+    }
+
+    fn new(messages: S, ends_with: EndsWith) -> Self {
+        Self {
+            messages: Box::pin(messages),
+            frames: Frames::default(),
+            ends_with,
+            rest: Rest::Messages,
+        }
+    }
+
+    /// Encodes messages until there is something to send, or nothing more to encode.
+    fn poll_gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while matches!(self.rest, Rest::Messages)
+            && self.frames.ready.is_empty()
+            && self.frames.small.len() < GATHERED
+        {
+            let encoded = match self.messages.as_mut().poll_next(context) {
+                Poll::Ready(Some(message)) => {
+                    message.and_then(|message| self.frames.message(message))
+                }
+                Poll::Ready(None) => Err(Status::ok("")),
+                Poll::Pending if self.frames.small.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            };
+            if let Err(status) = encoded {
+                self.rest = Rest::End(status);
+            }
+        }
+        self.frames.close();
+        Poll::Ready(())
+    }
+
+    fn end(&mut self) -> Option<Result<Frame<Bytes>, Status>> {
+        let Rest::End(status) = std::mem::replace(&mut self.rest, Rest::Nothing) else {
+            return None;
+        };
+        match self.ends_with {
+            EndsWith::Status => {
+                let mut trailers = HeaderMap::new();
+                Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers)))
+            }
+            EndsWith::Nothing if status.code() == tonic::Code::Ok => None,
+            EndsWith::Nothing => Some(Err(status)),
+        }
+    }
+}
+
+impl<T, S> Body for Outgoing<S>
+where
+    T: Framed,
+    S: Stream<Item = Result<T, Status>>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        ready!(self.poll_gather(context));
+        let next = match self.frames.ready.pop_front() {
+            Some(bytes) => Some(Ok(Frame::data(bytes))),
+            None => self.end(),
+        };
+        Poll::Ready(next)
+    }
+}
