@@ -43,7 +43,7 @@ async fn what_is_committed_is_deleted_and_no_request_brings_it_back() {
     let task = tokio::spawn(task.run(stop.clone()));
     for value in ["a", "b", "c"] {
         let answer = led.partition.submit(led.produce(value, Acks::All)).await.unwrap();
-        answer.wait().await.unwrap();
+        answer.await.unwrap();
     }
     let (deletion, name) = (deletion(&led), led.partition.name());
     let mut starts = Vec::new();

@@ -41,7 +41,7 @@ async fn a_log_stamps_what_it_appends_where_its_topic_wants_it() {
     let before = led.clock.now();
     let timestamp_type = TimestampType::LogAppend;
     let produce = Produce { timestamp_type, ..led.produce("a", Acks::All) };
-    assert_eq!(led.partition.submit(produce).await.unwrap().wait().await.unwrap(), at(0));
+    assert_eq!(led.partition.submit(produce).await.unwrap().await.unwrap(), at(0));
     let bytes = led.partition.log().read(Offset::ZERO, 1, Offset::new(1)).unwrap();
     let read = Batch::verify(bytes).unwrap();
     assert_eq!(read.header().timestamp_type, TimestampType::LogAppend);
