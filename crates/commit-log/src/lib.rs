@@ -55,8 +55,8 @@ pub use flaw::{Flaw, FlawKind};
 pub use log::{Damage, DamageKind, Recovered, RecoveredLog, TornTail};
 pub use name::LogKey;
 pub use producers::{
-    Note, ProducerLimits, ProducerRefusal, ProducerSnapshot, ProducerStates, RETAINED_BATCHES,
-    SnapshotPoint, Undo, Verdict,
+    Note, ProducerLimits, ProducerRefusal, ProducerSnapshot, ProducerStates, SnapshotPoint, Undo,
+    Verdict,
 };
 pub use reader::LogReader;
 pub use view::{EpochStart, SegmentExtent};

@@ -20,17 +20,16 @@ mod producer;
 mod snapshot;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use record::BatchHeader;
 use thiserror::Error;
-use types::{Coded, Offset, ProducerEpoch, ProducerId, Reason, Sequence, Timestamp};
+use types::{
+    Coded, Offset, PRODUCER_REMEMBERED, ProducerEpoch, ProducerId, Reason, Sequence, Timestamp,
+};
 
 use self::producer::{Numbered, Producer, Written};
 pub use self::snapshot::{ProducerSnapshot, SnapshotPoint};
-
-/// By how many of its last batches a producer's retry is recognised: as many as a client may have
-/// under way to one partition at a time.
-pub const RETAINED_BATCHES: usize = 5;
 
 /// For how long a log keeps producers in mind, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +38,9 @@ pub struct ProducerLimits {
     /// (`producer.id.expiration.ms`).
     pub expiration_ms: u64,
     /// How many are known at most, at some 250 bytes each. When another one comes, the one that has
-    /// been idle for longest is forgotten, unless it wrote within [`ProducerLimits::SPARED_MS`];
-    /// then the newcomer is refused for the moment.
+    /// been idle for longest is forgotten, unless it wrote within [`PRODUCER_REMEMBERED`] and may
+    /// still have a batch to send again; then the newcomer is refused for the moment.
     pub max_producers: usize,
-}
-
-impl ProducerLimits {
-    /// A producer that wrote within as many milliseconds may still have a batch to send again,
-    /// and is not forgotten for another one's sake. Clients try for 2 minutes by default.
-    pub const SPARED_MS: u64 = 15 * 60 * 1000;
 }
 
 impl Default for ProducerLimits {
@@ -256,7 +249,7 @@ impl ProducerStates {
         let mut note = Note(Vec::with_capacity(changed.len() + surplus));
         for id in displaced {
             let producer = self.producers.get(id);
-            if producer.is_some_and(|it| it.idle_ms(now) < ProducerLimits::SPARED_MS) {
+            if producer.is_some_and(|it| it.idle(now) < PRODUCER_REMEMBERED) {
                 return Err(ProducerRefusal::TooMany { limit });
             }
             note.0.push((*id, None));
@@ -317,9 +310,10 @@ impl ProducerStates {
     /// Forgets who has been idle for too long; returns how many.
     pub fn expire(&mut self, now: Timestamp) -> usize {
         let before = self.producers.len();
+        let expiration = Duration::from_millis(self.limits.expiration_ms);
         while let Some(id) = self.by_use.values().next().copied() {
             let producer = self.producers.get(&id);
-            if producer.is_some_and(|it| it.idle_ms(now) < self.limits.expiration_ms) {
+            if producer.is_some_and(|it| it.idle(now) < expiration) {
                 break;
             }
             self.replace(id, None);

@@ -1,4 +1,13 @@
 use std::fmt;
+use std::time::Duration;
+
+/// By how many of its last batches a log recognises what an idempotent producer sends again, and
+/// so how many a producer may have under way to one partition at a time.
+pub const RETAINED_BATCHES: usize = 5;
+
+/// For how long at least a log knows a producer after it wrote. One that sends a batch again later
+/// than that may double it.
+pub const PRODUCER_REMEMBERED: Duration = Duration::from_mins(15);
 
 /// Which life of an idempotent producer a batch is from. A log that has seen a later one takes
 /// nothing of an earlier one any more.

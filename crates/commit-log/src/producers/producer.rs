@@ -1,7 +1,9 @@
-use record::{BatchHeader, BatchProducer};
-use types::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use std::time::Duration;
 
-use super::{ProducerRefusal, RETAINED_BATCHES};
+use record::{BatchHeader, BatchProducer};
+use types::{Offset, ProducerEpoch, ProducerId, RETAINED_BATCHES, Sequence, Timestamp};
+
+use super::ProducerRefusal;
 
 /// A batch as far as its producer's other batches are concerned.
 #[derive(Clone, Copy, Debug)]
@@ -125,8 +127,8 @@ impl Producer {
         batch.epoch < self.epoch
     }
 
-    pub(super) fn idle_ms(&self, now: Timestamp) -> u64 {
-        now.millis_since(self.used_at)
+    pub(super) fn idle(&self, now: Timestamp) -> Duration {
+        Duration::from_millis(now.millis_since(self.used_at))
     }
 
     /// Where `batch` lies already; `None` if it is the next one.

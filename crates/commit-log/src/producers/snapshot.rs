@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 
-use types::{LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use types::{
+    LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, RETAINED_BATCHES, Sequence, Timestamp,
+};
 
 use super::producer::{Producer, Retained};
-use super::{ProducerLimits, ProducerStates, RETAINED_BATCHES};
+use super::{ProducerLimits, ProducerStates};
 use crate::checksum::crc32c;
 
 const MAGIC: [u8; 4] = *b"DLP1";

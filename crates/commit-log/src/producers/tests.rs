@@ -5,6 +5,7 @@ use types::{LeaderEpoch, LogId};
 
 use super::*;
 
+const SPARED_MS: u64 = 15 * 60 * 1000;
 const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
 
 /// The header of a batch, as far as producers are concerned.
@@ -258,7 +259,7 @@ fn whoever_is_idle_for_longest_makes_room_unless_that_is_not_for_long() {
     let of = |producer| Sent { producer, ..sent(0, 1) };
     append(&mut states, &[of(1), of(2)], 0);
     append(&mut states, &[Sent { producer: 1, ..sent(1, 1) }], 2);
-    let spared = ProducerLimits::SPARED_MS.cast_signed();
+    let spared = SPARED_MS.cast_signed();
     let early = Timestamp::from_millis(NOW.as_millis() + spared - 1);
     let refusal = check_at(&states, &[of(3)], 3, early);
     assert_eq!(refusal, Err(ProducerRefusal::TooMany { limit: 2 }));

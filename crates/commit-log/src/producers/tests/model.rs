@@ -230,7 +230,7 @@ proptest! {
         steps in prop::collection::vec((0..6_u64, 0..400_u64), 1..200),
     ) {
         const LIMIT: usize = 3;
-        let expiration_ms = 3 * ProducerLimits::SPARED_MS;
+        let expiration_ms = 3 * SPARED_MS;
         let limits = ProducerLimits { expiration_ms, max_producers: LIMIT };
         let mut states = ProducerStates::new(limits);
         // Those idle for longest first, with the time of their last use and their next sequence.
@@ -248,7 +248,7 @@ proptest! {
             let first = place.map_or(0, |place| known[place].2);
             let verdict = check_at(&states, &[Sent { producer, ..sent(first, 1) }], millis, now);
             let full = place.is_none() && known.len() == LIMIT;
-            if full && millis - known[0].1 < ProducerLimits::SPARED_MS {
+            if full && millis - known[0].1 < SPARED_MS {
                 prop_assert_eq!(verdict, Err(ProducerRefusal::TooMany { limit: LIMIT }));
                 continue;
             }
