@@ -106,8 +106,7 @@ pub enum ClientError {
     /// Records that may or may not be in the log: sending them again may double them.
     #[error(
         "whether {records} records for {topic_partition} are in the log is not known ({cause}): \
-         read the end of the partition before sending them again, or set retry_unknown_outcome if \
-         duplicates do no harm"
+         read the end of the partition before sending them again"
     )]
     OutcomeUnknown {
         /// Where they were to go.

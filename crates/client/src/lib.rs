@@ -50,6 +50,7 @@ pub use client::{Client, ClientConfig};
 pub use consumer::{Consumer, ConsumerConfig, FetchedBatch, OnOutOfRange, RangeReader, StartAt};
 pub use error::ClientError;
 pub use producer::{
-    Acks, Delivery, Producer, ProducerConfig, ProducerRecord, RecordMetadata, RetryUnknownOutcome,
+    Acks, Delivery, Idempotence, Producer, ProducerConfig, ProducerRecord, RecordMetadata,
+    RetryUnknownOutcome,
 };
 pub use quorum::{QuorumDescription, QuorumMember, describe_quorum};

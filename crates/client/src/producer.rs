@@ -1,14 +1,17 @@
 //! Gathers records into batches and delivers them to the leaders of their partitions.
 
 mod accumulator;
+mod batch;
 mod config;
 mod delivery;
+mod identity;
+mod lane;
 mod partitioner;
 mod sender;
 mod stream;
 mod verdict;
 
-pub use config::{Acks, ProducerConfig, RetryUnknownOutcome};
+pub use config::{Acks, Idempotence, ProducerConfig, RetryUnknownOutcome};
 pub use delivery::{Delivery, RecordMetadata};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,11 +24,12 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use types::{Coded, PartitionId, Reason, Timestamp, TopicName, TopicPartition};
+use types::{Coded, PartitionId, RETAINED_BATCHES, Reason, Timestamp, TopicName, TopicPartition};
 
 use self::accumulator::{Accumulator, Gathering, NewBatch, NewRecord, Wake};
 use self::config::MAX_RECORD_BYTES;
 use self::delivery::{Ticket, Untold};
+use self::lane::Tracking;
 use self::partitioner::StickyPartitioner;
 use self::sender::Sender;
 use crate::ClientError;
@@ -104,10 +108,17 @@ impl Inner {
 
 /// Sends records, batched and pipelined over partitions, in order within each.
 ///
-/// Until producers are idempotent, one batch of a partition is under way at a time: a retry can
-/// then neither overtake nor be overtaken. A batch whose connection breaks after it was sent may
-/// or may not be in the log; its deliveries then fail with [`ClientError::OutcomeUnknown`] rather
-/// than be sent twice, unless [`RetryUnknownOutcome::MayDouble`] says otherwise.
+/// A producer is idempotent unless its configuration says otherwise: the brokers gave it an id, its
+/// batches carry numbers, and a log takes each number once and in its turn. So a batch whose answer
+/// was lost is sent again, until `delivery_timeout`, and up to five batches of a partition are under
+/// way at a time. Only if no answer is to be had by then do deliveries fail with
+/// [`ClientError::OutcomeUnknown`]; what comes behind them is then written in a new epoch, so that
+/// they can no longer arrive out of order.
+///
+/// Without [`Idempotence`], one batch of a partition is under way at a time: a retry can then
+/// neither overtake nor be overtaken. A batch whose connection breaks after it was sent may or may
+/// not be in the log; its deliveries then fail with [`ClientError::OutcomeUnknown`] rather than be
+/// sent twice, unless [`RetryUnknownOutcome::MayDouble`] says otherwise.
 ///
 /// Dropping a producer abandons what is not delivered; [`close`](Producer::close) waits for it.
 pub struct Producer {
@@ -133,6 +144,10 @@ impl Producer {
             linger: config.linger,
             delivery_timeout: config.delivery_timeout,
             compression: config.compression,
+            slots: match config.tracking() {
+                Tracking::Idempotent => RETAINED_BATCHES,
+                Tracking::Untracked(_) => 1,
+            },
         };
         let gathered = Gathered {
             accumulator: Accumulator::new(gathering),

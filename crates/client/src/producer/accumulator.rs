@@ -1,18 +1,22 @@
 //! Records on their way into batches, and batches on their way out: which partition may send what,
 //! and when. Pure: time is told, and sending is someone else's.
 //!
-//! The law of order: of each partition one batch is under way at a time, and a batch that comes
-//! back is in front again. So a retry never overtakes nor is overtaken, and batches grow by
-//! themselves while their predecessor is under way.
+//! Batches leave in the order they came, as many at a time as their partition has slots. While
+//! some are under way the next one gathers: it leaves when it is full, when the last of them is
+//! answered, or after [`COMPANY`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::mem;
 use std::time::Duration;
 
-use record::{Batch, BatchBuilder, Compression, Header, RecordError, record_size_bound};
+use record::{BatchBuilder, Compression, Header, RecordError, record_size_bound};
 use types::{PartitionId, Timestamp, TopicName, TopicPartition};
 
-use crate::ClientError;
+use super::batch::Pending;
+
+/// For how long a batch gathers at least while others of its partition are under way. Without it,
+/// records that come one after the other would travel one by one in as many batches as may be
+/// under way; for longer, they would wait for answers that syncs and networks delay.
+pub(crate) const COMPANY: Duration = Duration::from_millis(1);
 
 /// What the accumulator needs to know of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +24,8 @@ pub(crate) struct Gathering {
     pub(crate) linger: Duration,
     pub(crate) delivery_timeout: Duration,
     pub(crate) compression: Compression,
+    /// How many batches of one partition may leave before one of them has met its fate.
+    pub(crate) slots: usize,
 }
 
 /// One record, as it is appended.
@@ -67,90 +73,53 @@ pub(crate) enum Wake {
     Nobody,
 }
 
-/// A batch that gathers or waits. `T` is how its records hear of its fate.
-#[derive(Debug)]
-pub(crate) struct Pending<T> {
-    pub(crate) ticket: T,
-    /// Bytes of the producer's memory that its records hold.
-    pub(crate) memory: usize,
-    /// How often it was tried, and what went wrong last.
-    pub(crate) failures: u32,
-    pub(crate) last_failure: Option<ClientError>,
-    builder: BatchBuilder,
-    limit: usize,
-    /// The batch as it is sent, once it was.
-    sealed: Option<Batch>,
-    opened: Duration,
-    /// Takes no more records.
-    closed: bool,
-}
-
-impl<T> Pending<T> {
-    fn new(batch: NewBatch<T>, builder: BatchBuilder, memory: usize) -> Self {
-        Self {
-            ticket: batch.ticket,
-            limit: batch.limit,
-            memory,
-            failures: 0,
-            last_failure: None,
-            builder,
-            sealed: None,
-            opened: batch.opened,
-            closed: false,
-        }
-    }
-
-    pub(crate) fn record_count(&self) -> u32 {
-        self.sealed.as_ref().map_or(self.builder.record_count(), |b| b.header().record_count)
-    }
-
-    /// The batch as it is sent; packed the first time only.
-    pub(crate) fn seal(&mut self) -> Result<Batch, RecordError> {
-        if let Some(batch) = &self.sealed {
-            return Ok(batch.clone());
-        }
-        let empty = BatchBuilder::new(Compression::None);
-        let batch = mem::replace(&mut self.builder, empty).build()?;
-        self.sealed = Some(batch.clone());
-        Ok(batch)
-    }
-}
-
 #[derive(Debug)]
 struct Queue<T> {
     /// Oldest first; only the last may be open.
     waiting: VecDeque<Pending<T>>,
-    under_way: Option<T>,
+    /// Of batches that have left and have not met their fate.
+    left: Vec<T>,
+    /// How many more may leave.
+    slots: usize,
     /// End of the pause after a failure.
     not_before: Duration,
 }
 
 impl<T> Queue<T> {
-    const fn new() -> Self {
-        Self { waiting: VecDeque::new(), under_way: None, not_before: Duration::ZERO }
+    const fn new(slots: usize) -> Self {
+        Self { waiting: VecDeque::new(), left: Vec::new(), slots, not_before: Duration::ZERO }
     }
 
-    /// When the first batch may be sent; `None` while nothing can be.
+    /// When the first batch may leave; `None` while none can.
     fn due(&self, linger: Duration) -> Option<Duration> {
-        if self.under_way.is_some() {
+        if self.slots == 0 {
             return None;
         }
         let first = self.waiting.front()?;
+        let linger = if self.left.is_empty() { linger } else { linger.max(COMPANY) };
         let ripe = if first.closed { first.opened } else { first.opened.saturating_add(linger) };
         Some(ripe.max(self.not_before))
     }
+}
+
+/// Whether any batch can leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    Shut,
 }
 
 /// All partitions with records that are not delivered yet.
 #[derive(Debug)]
 pub(crate) struct Accumulator<T> {
     gathering: Gathering,
+    gate: Gate,
     queues: BTreeMap<TopicPartition, Queue<T>>,
 }
 
-impl<T: Clone> Accumulator<T> {
+impl<T: Clone + PartialEq> Accumulator<T> {
     pub(crate) const fn new(gathering: Gathering) -> Self {
-        Self { gathering, queues: BTreeMap::new() }
+        Self { gathering, gate: Gate::Open, queues: BTreeMap::new() }
     }
 
     /// Adds a record to its partition's last batch, or to a new one.
@@ -161,34 +130,26 @@ impl<T: Clone> Accumulator<T> {
         new_batch: impl FnOnce() -> NewBatch<T>,
     ) -> Result<Appended<T>, RecordError> {
         let size = record.size();
-        let NewRecord { timestamp, key, value, headers } = record;
-        let queue = self.queues.entry(to.clone()).or_insert_with(Queue::new);
-        let mut wake = Wake::Nobody;
+        let slots = self.gathering.slots;
+        let queue = self.queues.entry(to.clone()).or_insert_with(|| Queue::new(slots));
         if let Some(last) = queue.waiting.back_mut()
-            && last.limit < last.builder.plain_size() + size
+            && !last.has_room_for(size)
         {
             last.closed = true;
         }
-        let open = queue.waiting.back_mut().filter(|last| !last.closed);
-        let (ticket, index) = if let Some(last) = open {
-            last.builder.push(timestamp, key, value, headers)?;
-            last.memory += size;
-            (last.ticket.clone(), last.builder.record_count() - 1)
-        } else {
-            // Where batches pile up, the next one becomes as large as the last.
-            let bytes = queue.waiting.back().map_or(0, |last| last.builder.plain_size());
-            let mut builder = BatchBuilder::with_capacity(self.gathering.compression, bytes);
-            builder.push(timestamp, key, value, headers)?;
-            let batch = new_batch();
-            let ticket = batch.ticket.clone();
-            queue.waiting.push_back(Pending::new(batch, builder, size));
-            wake = Wake::Sender;
-            (ticket, 0)
-        };
-        if queue.under_way.is_some() {
-            // Its answer will wake the sender.
-            wake = Wake::Nobody;
+        if let Some(last) = queue.waiting.back_mut().filter(|last| !last.closed) {
+            let index = last.push(record)?;
+            return Ok(Appended { ticket: last.ticket.clone(), index, wake: Wake::Nobody });
         }
+        // Where batches pile up, the next one becomes as large as the last.
+        let bytes = queue.waiting.back().map_or(0, Pending::plain_size);
+        let builder = BatchBuilder::with_capacity(self.gathering.compression, bytes);
+        let mut batch = Pending::new(new_batch(), builder);
+        let index = batch.push(record)?;
+        let ticket = batch.ticket.clone();
+        queue.waiting.push_back(batch);
+        // Without a slot it is an answer that will wake the sender.
+        let wake = if queue.slots == 0 { Wake::Nobody } else { Wake::Sender };
         Ok(Appended { ticket, index, wake })
     }
 
@@ -199,41 +160,59 @@ impl<T: Clone> Accumulator<T> {
         last.is_some_and(|last| !last.closed)
     }
 
-    /// Takes the first batch of every partition that may send one; from now on it is under way.
+    /// Takes the first batch of every partition that may let one go now.
     pub(crate) fn take_due(&mut self, now: Duration) -> Vec<(TopicPartition, Pending<T>)> {
         let mut due = Vec::new();
+        if self.gate == Gate::Shut {
+            return due;
+        }
         for (partition, queue) in &mut self.queues {
             if queue.due(self.gathering.linger).is_some_and(|due| due <= now)
                 && let Some(mut first) = queue.waiting.pop_front()
             {
                 first.closed = true;
-                queue.under_way = Some(first.ticket.clone());
+                queue.left.push(first.ticket.clone());
+                queue.slots -= 1;
                 due.push((partition.clone(), first));
             }
         }
         due
     }
 
-    /// The batch of a partition that was under way has met its fate.
-    pub(crate) fn settled(&mut self, of: &TopicPartition) {
+    /// Lets batches leave, or none.
+    pub(crate) fn set_gate(&mut self, gate: Gate) {
+        self.gate = gate;
+    }
+
+    /// How many more batches of a partition may leave.
+    pub(crate) fn set_slots(&mut self, of: &TopicPartition, slots: usize) {
         if let Some(queue) = self.queues.get_mut(of) {
-            queue.under_way = None;
-            if queue.waiting.is_empty() {
+            queue.slots = slots;
+        }
+    }
+
+    /// A batch that had left has met its fate.
+    pub(crate) fn settled(&mut self, of: &TopicPartition, ticket: &T) {
+        if let Some(queue) = self.queues.get_mut(of) {
+            queue.left.retain(|left| left != ticket);
+            if queue.waiting.is_empty() && queue.left.is_empty() {
                 self.queues.remove(of);
             }
         }
     }
 
-    /// The batch of a partition that was under way comes back, to be sent before all others but
-    /// not before `retry_at`.
+    /// A batch comes back that could not be sent. It leaves before all others, but not before
+    /// `retry_at`.
     pub(crate) fn put_back(
         &mut self,
         of: &TopicPartition,
         pending: Pending<T>,
         retry_at: Duration,
     ) {
-        let queue = self.queues.entry(of.clone()).or_insert_with(Queue::new);
-        queue.under_way = None;
+        // It was there when the batch left, and what has left keeps it there.
+        let queue = self.queues.entry(of.clone()).or_insert_with(|| Queue::new(0));
+        queue.left.retain(|left| *left != pending.ticket);
+        queue.slots += 1;
         queue.not_before = retry_at;
         queue.waiting.push_front(pending);
     }
@@ -249,7 +228,7 @@ impl<T: Clone> Accumulator<T> {
                 expired.push((partition.clone(), first));
             }
         }
-        self.queues.retain(|_, queue| !queue.waiting.is_empty() || queue.under_way.is_some());
+        self.queues.retain(|_, queue| !queue.waiting.is_empty() || !queue.left.is_empty());
         expired
     }
 
@@ -258,7 +237,7 @@ impl<T: Clone> Accumulator<T> {
         let timeout = self.gathering.delivery_timeout;
         let wakeup = |queue: &Queue<T>| {
             let expiry = queue.waiting.front().map(|first| first.opened.saturating_add(timeout));
-            let due = queue.due(self.gathering.linger);
+            let due = queue.due(self.gathering.linger).filter(|_| self.gate == Gate::Open);
             due.into_iter().chain(expiry).min()
         };
         self.queues.values().filter_map(wakeup).min()
@@ -268,7 +247,7 @@ impl<T: Clone> Accumulator<T> {
     pub(crate) fn close_batches(&mut self) -> Vec<T> {
         let mut unsettled = Vec::new();
         for queue in self.queues.values_mut() {
-            unsettled.extend(queue.under_way.clone());
+            unsettled.extend(queue.left.iter().cloned());
             for pending in &mut queue.waiting {
                 pending.closed = true;
                 unsettled.push(pending.ticket.clone());
@@ -277,7 +256,12 @@ impl<T: Clone> Accumulator<T> {
         unsettled
     }
 
-    /// Takes everything that is not under way.
+    /// Whether records wait that have not left.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.queues.values().any(|queue| !queue.waiting.is_empty())
+    }
+
+    /// Takes everything that has not left.
     pub(crate) fn take_all(&mut self) -> Vec<(TopicPartition, Pending<T>)> {
         let mut all = Vec::new();
         for (partition, queue) in &mut self.queues {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use record::Compression;
 use wire::transport::MAX_MESSAGE_BYTES;
 
+use super::lane::Tracking;
 use crate::ClientError;
 
 /// When a produced record counts as delivered.
@@ -17,7 +18,20 @@ pub enum Acks {
     All,
 }
 
-/// What happens to records whose connection broke after they were sent.
+/// Whether a batch that is sent again can be in the log twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idempotence {
+    /// It cannot, if `acks` is [`Acks::All`]; with other acks nobody keeps track. So does Kafka
+    /// since 3.0 (KIP-679).
+    #[default]
+    WithAcksAll,
+    /// It cannot; other acks are an error.
+    Required,
+    /// Nobody keeps track.
+    Off,
+}
+
+/// What happens, without [`Idempotence`], to records whose connection broke after they were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RetryUnknownOutcome {
     /// Their delivery fails with [`ClientError::OutcomeUnknown`]; nothing is sent twice.
@@ -46,12 +60,15 @@ pub struct ProducerConfig {
     pub max_block: Duration,
     /// How long one attempt may take at the broker.
     pub request_timeout: Duration,
-    /// How often a refused or unsent batch is tried again.
+    /// How often a batch is tried again.
     pub retries: u32,
     /// How long a record may wait to be sent, retries included. One that is under way when it
-    /// passes is waited for.
+    /// passes is waited for. Whether a batch arrived is asked for 15 minutes at most: for so long
+    /// at least a log knows it again.
     pub delivery_timeout: Duration,
-    /// What happens to records that may or may not have arrived.
+    /// Whether what is sent again can be in the log twice.
+    pub idempotence: Idempotence,
+    /// What happens, without idempotence, to records that may or may not have arrived.
     pub retry_unknown_outcome: RetryUnknownOutcome,
 }
 
@@ -68,6 +85,7 @@ impl Default for ProducerConfig {
             request_timeout: Duration::from_secs(30),
             retries: u32::MAX,
             delivery_timeout: Duration::from_mins(2),
+            idempotence: Idempotence::default(),
             retry_unknown_outcome: RetryUnknownOutcome::Never,
         }
     }
@@ -90,6 +108,13 @@ impl ProducerConfig {
                 expected: "1 byte to 64 MiB",
             });
         }
+        if self.idempotence == Idempotence::Required && self.acks != Acks::All {
+            return Err(ClientError::InvalidConfig {
+                setting: "acks",
+                found: format!("{:?}", self.acks),
+                expected: "All, as idempotence is required",
+            });
+        }
         match self.compression {
             Compression::None | Compression::Lz4 => Ok(()),
             Compression::Gzip | Compression::Snappy | Compression::Zstd => {
@@ -99,6 +124,15 @@ impl ProducerConfig {
                     expected: "none or lz4",
                 })
             }
+        }
+    }
+
+    /// How its batches are kept from being written twice, or that they are not.
+    pub(super) fn tracking(&self) -> Tracking {
+        match (self.idempotence, self.acks) {
+            (Idempotence::WithAcksAll | Idempotence::Required, Acks::All) => Tracking::Idempotent,
+            (Idempotence::WithAcksAll | Idempotence::Required, Acks::None | Acks::Leader)
+            | (Idempotence::Off, _) => Tracking::Untracked(self.retry_unknown_outcome),
         }
     }
 }

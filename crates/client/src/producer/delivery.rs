@@ -38,6 +38,13 @@ struct Batch {
     told: AtomicBool,
 }
 
+impl PartialEq for Ticket {
+    /// Whether both are of the same batch.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.batch, &other.batch)
+    }
+}
+
 impl Ticket {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = oneshot::channel();

@@ -13,11 +13,14 @@ use tracing::debug;
 use types::{BrokerId, TopicName, TopicPartition};
 use wire::v1::broker as v1;
 
-use super::accumulator::Pending;
+use super::accumulator::Gate;
+use super::batch::{Pending, Settled};
 use super::config::Acks;
-use super::delivery::{Outcome, Ticket};
+use super::delivery::Ticket;
+use super::identity::Identity;
+use super::lane::{Answered, Lane, LaneSettings, Moment, Tracking};
 use super::stream::{self, Answer, Attempt, MAX_UNDER_WAY, StreamSettings};
-use super::verdict::{Failure, Verdict, judge};
+use super::verdict::Failure;
 use super::{Gathered, Inner};
 use crate::ClientError;
 use crate::backoff::{random, wait};
@@ -39,7 +42,13 @@ pub(crate) struct Sender {
     inner: Arc<Inner>,
     streams: BTreeMap<BrokerId, StreamHandle>,
     stream_tasks: JoinSet<()>,
-    under_way: BTreeMap<TopicPartition, Pending<Ticket>>,
+    /// One for each partition that was ever sent to: it knows the numbers that were used there.
+    lanes: BTreeMap<TopicPartition, Lane<Ticket>>,
+    /// Those with batches to be sent again.
+    troubled: BTreeSet<TopicPartition>,
+    /// Those that can send nothing before there is another producer id.
+    nameless: BTreeSet<TopicPartition>,
+    identity: Identity,
     answer_to: mpsc::Sender<Answer>,
     answers: mpsc::Receiver<Answer>,
     refreshes: JoinSet<TopicName>,
@@ -50,12 +59,16 @@ pub(crate) struct Sender {
 impl Sender {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         let (answer_to, answers) = mpsc::channel(MAX_ANSWERS);
+        let metadata = Arc::clone(&inner.metadata);
         Self {
+            identity: Identity::new(metadata, inner.config.request_timeout, inner.start),
             next_refresh: inner.start + METADATA_MAX_AGE,
             inner,
             streams: BTreeMap::new(),
             stream_tasks: JoinSet::new(),
-            under_way: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            troubled: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             answer_to,
             answers,
             refreshes: JoinSet::new(),
@@ -66,17 +79,27 @@ impl Sender {
     /// Runs until `stop`. What is not settled by then is told so.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let inner = Arc::clone(&self.inner);
+        if inner.config.tracking() == Tracking::Idempotent {
+            inner.gathered().accumulator.set_gate(Gate::Shut);
+        }
         loop {
             self.expire();
+            self.send_again();
             self.send_due();
-            let wakeup = inner.gathered().accumulator.next_wakeup();
-            let wakeup =
-                wakeup.map_or(self.next_refresh, |at| self.next_refresh.min(inner.start + at));
+            let wakeup = self.wakeup();
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = inner.wake.notified() => {}
                 () = sleep_until(wakeup) => self.refresh_old(),
-                Some(answer) = self.answers.recv() => self.answered(answer),
+                Some(answer) = self.answers.recv() => {
+                    self.answered(answer);
+                    // Whatever else is there is looked at before anything is sent.
+                    for _ in 0..MAX_ANSWERS {
+                        let Ok(answer) = self.answers.try_recv() else { break };
+                        self.answered(answer);
+                    }
+                }
+                is_new = self.identity.answered() => if is_new { self.named() },
                 Some(refreshed) = self.refreshes.join_next() => self.refreshed(refreshed.ok()),
                 // A stream that ended has answered everything.
                 Some(_ended) = self.stream_tasks.join_next() => {}
@@ -89,51 +112,138 @@ impl Sender {
         self.inner.start.elapsed()
     }
 
-    fn expire(&self) {
+    /// When there is something to do if nothing else happens. Asks for a producer id if one is
+    /// wanted.
+    fn wakeup(&mut self) -> Instant {
+        let (waiting, gathered) = {
+            let accumulator = &self.inner.gathered().accumulator;
+            (accumulator.has_waiting(), accumulator.next_wakeup())
+        };
+        let id = self.identity.current();
+        let lanes = self.troubled.iter().filter_map(|of| self.lanes.get(of)?.wakeup(id));
+        let next = lanes.chain(gathered).min().map(|at| self.inner.start + at);
+        let is_idempotent = self.inner.config.tracking() == Tracking::Idempotent;
+        let is_new = is_idempotent && id.is_none() && waiting;
+        let asked_again = if is_new || !self.nameless.is_empty() {
+            self.identity.ask(Instant::now())
+        } else {
+            None
+        };
+        next.into_iter().chain(asked_again).fold(self.next_refresh, Instant::min)
+    }
+
+    fn expire(&mut self) {
+        let now = self.now();
         let waited = self.inner.config.delivery_timeout;
         let timeout = ClientError::Timeout { request: "a delivery", waited };
-        let mut gathered = self.inner.gathered();
-        for (partition, pending) in gathered.accumulator.take_expired(self.now()) {
-            let cause = pending.last_failure.clone().unwrap_or_else(|| timeout.clone());
-            let outcome = Err(not_delivered(&partition, &pending, cause));
-            self.settle(&mut gathered, &pending, outcome);
-        }
-    }
-
-    fn send_due(&mut self) {
-        let due = self.inner.gathered().accumulator.take_due(self.now());
-        for (partition, pending) in due {
-            if let Some(leader) = self.inner.metadata.leader(&partition) {
-                self.attempt(partition, pending, &leader);
-            } else {
-                let failure = Failure::NotSent(no_leader(&partition));
-                self.failed(&partition, pending, failure);
+        let troubled: Vec<TopicPartition> = self.troubled.iter().cloned().collect();
+        for partition in troubled {
+            let expired = self.lanes.get_mut(&partition).map(|lane| lane.expire(now));
+            for settled in expired.unwrap_or_default() {
+                self.settle(&partition, settled);
             }
+            self.tend(&partition);
+        }
+        let mut gathered = self.inner.gathered();
+        for (partition, pending) in gathered.accumulator.take_expired(now) {
+            let cause = pending.last_failure.as_ref().or(self.identity.last_failure());
+            let cause = cause.unwrap_or(&timeout).clone();
+            self.settle_locked(&mut gathered, &partition, undelivered(&partition, pending, cause));
         }
     }
 
-    fn attempt(
-        &mut self,
-        partition: TopicPartition,
-        mut pending: Pending<Ticket>,
-        leader: &Leader,
-    ) {
-        let batch = match pending.seal() {
-            Ok(batch) => batch,
-            Err(source) => {
-                let cause = ClientError::Record { topic_partition: partition.clone(), source };
-                self.finish(&partition, &pending, Err(not_delivered(&partition, &pending, cause)));
+    /// Sends what comes after a failure, in its order.
+    fn send_again(&mut self) {
+        let (now, id) = (self.now(), self.identity.current());
+        let troubled: Vec<TopicPartition> = self.troubled.iter().cloned().collect();
+        for partition in troubled {
+            if !self.lanes.get(&partition).is_some_and(|lane| lane.is_due(id, now)) {
+                continue;
+            }
+            let Some(leader) = self.inner.metadata.leader(&partition) else {
+                let cause = no_leader(&partition);
+                let moment = self.moment();
+                let unsendable = |lane: &mut Lane<Ticket>| lane.unsendable(cause, moment);
+                let answered = self.lanes.get_mut(&partition).map(unsendable);
+                self.act(&partition, answered.unwrap_or(Answered::Stale));
+                continue;
+            };
+            let permit = self.stream(&leader).try_reserve_owned();
+            let Some(lane) = self.lanes.get_mut(&partition) else { continue };
+            // The stream has as much under way as it may, or ended this moment.
+            let Ok(permit) = permit else {
+                lane.hold(now + STREAM_PAUSE);
+                continue;
+            };
+            if let Some((number, batch)) = lane.send_again(id, now) {
+                permit.send(Attempt { partition: partition.clone(), number, batch });
+            }
+            self.tend(&partition);
+        }
+    }
+
+    /// Sends what was never sent.
+    fn send_due(&mut self) {
+        let now = self.now();
+        loop {
+            // One of each partition at a time: one that cannot be sent holds back those behind it.
+            let due = self.inner.gathered().accumulator.take_due(now);
+            if due.is_empty() {
                 return;
             }
-        };
-        let attempt = Attempt { partition: partition.clone(), batch };
-        if self.stream(leader).try_send(attempt).is_ok() {
-            self.under_way.insert(partition, pending);
-        } else {
-            // The stream has as much under way as it may, or ended this moment.
-            let later = self.now() + STREAM_PAUSE;
-            self.inner.gathered().accumulator.put_back(&partition, pending, later);
+            for (partition, pending) in due {
+                if let Some(leader) = self.inner.metadata.leader(&partition) {
+                    self.send(&partition, pending, &leader, now);
+                } else {
+                    self.unsendable(&partition, pending);
+                }
+            }
         }
+    }
+
+    fn send(
+        &mut self,
+        partition: &TopicPartition,
+        pending: Pending<Ticket>,
+        leader: &Leader,
+        now: Duration,
+    ) {
+        let id = self.identity.current();
+        let permit = self.stream(leader).try_reserve_owned();
+        let settings = LaneSettings {
+            tracking: self.inner.config.tracking(),
+            retries: self.inner.config.retries,
+            delivery_timeout: self.inner.config.delivery_timeout,
+        };
+        let lane = self.lanes.entry(partition.clone());
+        let lane = lane.or_insert_with(|| Lane::new(partition.clone(), settings));
+        match permit {
+            Ok(permit) if 0 < lane.room(id) => match lane.send(pending, id, now) {
+                Ok((number, batch)) => {
+                    permit.send(Attempt { partition: partition.clone(), number, batch });
+                }
+                Err(settled) => self.settle(partition, settled),
+            },
+            // The stream has as much under way as it may, or ended this moment; or the lane waits.
+            Ok(_) | Err(_) => {
+                let later = now + STREAM_PAUSE;
+                self.inner.gathered().accumulator.put_back(partition, pending, later);
+            }
+        }
+        self.tend(partition);
+    }
+
+    /// A batch that was never sent has nowhere to go, for now.
+    fn unsendable(&mut self, partition: &TopicPartition, mut pending: Pending<Ticket>) {
+        let cause = no_leader(partition);
+        self.refresh(&partition.topic);
+        if self.inner.config.retries <= pending.failures {
+            return self.settle(partition, undelivered(partition, pending, cause));
+        }
+        pending.failures += 1;
+        pending.last_failure = Some(cause);
+        let retry_at = self.now() + wait(pending.failures, random());
+        self.inner.gathered().accumulator.put_back(partition, pending, retry_at);
     }
 
     /// The stream to a leader: the one there is, or a new one.
@@ -161,62 +271,78 @@ impl Sender {
     }
 
     fn answered(&mut self, answer: Answer) {
-        let Answer { partition, outcome } = answer;
-        // Each attempt is answered once, and was noted when it was made.
-        let Some(pending) = self.under_way.remove(&partition) else { return };
-        match outcome {
+        let Answer { partition, number, outcome } = answer;
+        let outcome = match outcome {
             Ok(None) if self.inner.config.acks != Acks::None => {
                 let missing = wire::InvalidMessage::Missing { field: "base_offset" };
-                let failure = Failure::Lost(ClientError::InvalidAnswer(missing));
-                self.failed(&partition, pending, failure);
+                Err(Failure::Lost(ClientError::InvalidAnswer(missing)))
             }
-            Ok(base) => self.finish(&partition, &pending, Ok(base)),
-            Err(failure) => self.failed(&partition, pending, failure),
-        }
+            outcome => outcome,
+        };
+        let moment = self.moment();
+        let Some(lane) = self.lanes.get_mut(&partition) else { return };
+        let answered = lane.answered(number, outcome, moment);
+        self.act(&partition, answered);
     }
 
-    /// Decides about a batch that is out of the accumulator and was not delivered.
-    fn failed(
-        &mut self,
-        partition: &TopicPartition,
-        mut pending: Pending<Ticket>,
-        failure: Failure,
-    ) {
-        match judge(failure, self.inner.config.retry_unknown_outcome) {
-            Verdict::Retry(cause) if pending.failures < self.inner.config.retries => {
+    fn act(&mut self, partition: &TopicPartition, answered: Answered<Ticket>) {
+        match answered {
+            Answered::Settled(settled) => {
+                if matches!(settled.outcome, Err(ClientError::OutcomeUnknown { .. })) {
+                    // Whatever happened, the leader may be another one by now.
+                    self.refresh(&partition.topic);
+                }
+                self.settle(partition, settled);
+            }
+            Answered::Again(cause) => {
                 debug!(%partition, error = %cause, "a batch is to be sent again");
                 self.refresh(&partition.topic);
-                pending.failures += 1;
-                pending.last_failure = Some(cause);
-                let retry_at = self.now() + wait(pending.failures, random());
-                self.inner.gathered().accumulator.put_back(partition, pending, retry_at);
             }
-            Verdict::Retry(cause) | Verdict::NotDelivered(cause) => {
-                self.finish(partition, &pending, Err(not_delivered(partition, &pending, cause)));
-            }
-            Verdict::OutcomeUnknown(cause) => {
-                // Whatever happened, the leader may be another one by now.
-                self.refresh(&partition.topic);
-                self.finish(partition, &pending, Err(outcome_unknown(partition, &pending, cause)));
-            }
+            Answered::Stale => {}
+        }
+        self.tend(partition);
+    }
+
+    /// Notes what a lane can and cannot do after something happened to it.
+    fn tend(&mut self, partition: &TopicPartition) {
+        let Some(lane) = self.lanes.get(partition) else { return };
+        let id = self.identity.current();
+        self.inner.gathered().accumulator.set_slots(partition, lane.room(id));
+        note(&mut self.troubled, partition, lane.is_troubled());
+        note(&mut self.nameless, partition, lane.needs_id(id));
+    }
+
+    /// There is a new producer id.
+    fn named(&mut self) {
+        self.inner.gathered().accumulator.set_gate(Gate::Open);
+        for partition in std::mem::take(&mut self.nameless) {
+            self.tend(&partition);
         }
     }
 
-    /// The end of a batch that was out of the accumulator.
-    fn finish(&self, partition: &TopicPartition, pending: &Pending<Ticket>, outcome: Outcome) {
-        let mut gathered = self.inner.gathered();
-        gathered.accumulator.settled(partition);
-        self.settle(&mut gathered, pending, outcome);
+    fn moment(&self) -> Moment {
+        Moment { now: self.now(), random: random() }
     }
 
-    /// Under the lock that took the batch out of the accumulator: a flush finds it either there or
-    /// among the failures.
-    fn settle(&self, gathered: &mut Gathered, pending: &Pending<Ticket>, outcome: Outcome) {
-        self.inner.memory.add_permits(pending.memory);
+    /// The end of a batch that had left the accumulator.
+    fn settle(&self, partition: &TopicPartition, settled: Settled<Ticket>) {
+        self.settle_locked(&mut self.inner.gathered(), partition, settled);
+    }
+
+    /// Under one lock: a flush finds a batch either in the accumulator or among the failures.
+    fn settle_locked(
+        &self,
+        gathered: &mut Gathered,
+        partition: &TopicPartition,
+        settled: Settled<Ticket>,
+    ) {
+        let Settled { ticket, memory, outcome } = settled;
+        gathered.accumulator.settled(partition, &ticket);
+        self.inner.memory.add_permits(memory);
         if let Err(error) = &outcome {
-            gathered.untold.add(pending.ticket.clone(), error.clone());
+            gathered.untold.add(ticket.clone(), error.clone());
         }
-        pending.ticket.settle(outcome);
+        ticket.settle(outcome);
     }
 
     fn refresh(&mut self, topic: &TopicName) {
@@ -256,40 +382,39 @@ impl Sender {
 
     /// Nobody sends any more: everyone who still waits is told what is known.
     fn abandon(mut self) {
-        let under_way = std::mem::take(&mut self.under_way);
+        let lanes = std::mem::take(&mut self.lanes);
         let mut gathered = self.inner.gathered();
         gathered.closed = true;
-        for (partition, pending) in under_way {
-            let outcome = Err(outcome_unknown(&partition, &pending, ClientError::Closed));
-            self.settle(&mut gathered, &pending, outcome);
+        for (partition, mut lane) in lanes {
+            for settled in lane.abandon(&ClientError::Closed) {
+                self.settle_locked(&mut gathered, &partition, settled);
+            }
         }
         for (partition, pending) in gathered.accumulator.take_all() {
-            let outcome = Err(not_delivered(&partition, &pending, ClientError::Closed));
-            self.settle(&mut gathered, &pending, outcome);
+            let settled = undelivered(&partition, pending, ClientError::Closed);
+            self.settle_locked(&mut gathered, &partition, settled);
         }
     }
 }
 
-fn not_delivered(
+/// What becomes of a batch that was never sent.
+fn undelivered(
     partition: &TopicPartition,
-    pending: &Pending<Ticket>,
+    pending: Pending<Ticket>,
     cause: ClientError,
-) -> ClientError {
-    ClientError::NotDelivered {
+) -> Settled<Ticket> {
+    let outcome = Err(ClientError::NotDelivered {
         topic_partition: partition.clone(),
         records: pending.record_count(),
         cause: Box::new(cause),
-    }
+    });
+    Settled { ticket: pending.ticket, memory: pending.memory, outcome }
 }
 
-fn outcome_unknown(
-    partition: &TopicPartition,
-    pending: &Pending<Ticket>,
-    cause: ClientError,
-) -> ClientError {
-    ClientError::OutcomeUnknown {
-        topic_partition: partition.clone(),
-        records: pending.record_count(),
-        cause: Box::new(cause),
+fn note(noted: &mut BTreeSet<TopicPartition>, partition: &TopicPartition, belongs: bool) {
+    if !belongs {
+        noted.remove(partition);
+    } else if !noted.contains(partition) {
+        noted.insert(partition.clone());
     }
 }

@@ -19,7 +19,7 @@ use super::verdict::Failure;
 use crate::ClientError;
 use crate::connection::{connect, within};
 
-/// Most batches under way to one broker, each of another partition.
+/// Most batches under way to one broker.
 pub(crate) const MAX_UNDER_WAY: usize = 256;
 /// What the broker is given beyond its own deadline to say that it missed it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) partition: TopicPartition,
+    /// Which of the partition's attempts.
+    pub(crate) number: u64,
     pub(crate) batch: Batch,
 }
 
@@ -35,6 +37,7 @@ pub(crate) struct Attempt {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) partition: TopicPartition,
+    pub(crate) number: u64,
     pub(crate) outcome: Result<Option<Offset>, Failure>,
 }
 
@@ -48,6 +51,7 @@ pub(crate) struct StreamSettings {
 
 struct UnderWay {
     partition: TopicPartition,
+    number: u64,
     /// Set when the transport took it: from then on it may arrive.
     left: Arc<AtomicBool>,
     deadline: Instant,
@@ -75,16 +79,16 @@ pub(crate) async fn run(
     // unanswered it has not looked at.
     let lost =
         if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
-    for UnderWay { partition, left, .. } in under_way.into_values() {
+    for UnderWay { partition, number, left, .. } in under_way.into_values() {
         let failure = if left.load(Ordering::Acquire) { lost } else { Failure::NotSent };
         let outcome = Err(failure(error.clone()));
         // Whoever started this task outlives it, or is going away with everybody who waits.
-        answers.send(Answer { partition, outcome }).await.ok();
+        answers.send(Answer { partition, number, outcome }).await.ok();
     }
     attempts.close();
-    while let Some(Attempt { partition, .. }) = attempts.recv().await {
+    while let Some(Attempt { partition, number, .. }) = attempts.recv().await {
         let outcome = Err(Failure::NotSent(error.clone()));
-        answers.send(Answer { partition, outcome }).await.ok();
+        answers.send(Answer { partition, number, outcome }).await.ok();
     }
 }
 
@@ -154,7 +158,7 @@ impl Stream<'_> {
     }
 
     fn send(&mut self, attempt: Attempt, under_way: &mut BTreeMap<u64, UnderWay>) {
-        let Attempt { partition, batch } = attempt;
+        let Attempt { partition, number, batch } = attempt;
         let correlation_id = self.next_correlation;
         self.next_correlation += 1;
         let timeout = self.settings.request_timeout;
@@ -168,7 +172,8 @@ impl Stream<'_> {
         };
         let left = Arc::new(AtomicBool::new(false));
         let deadline = Instant::now() + timeout + GRACE;
-        under_way.insert(correlation_id, UnderWay { partition, left: Arc::clone(&left), deadline });
+        let noted = UnderWay { partition, number, left: Arc::clone(&left), deadline };
+        under_way.insert(correlation_id, noted);
         if let Some(outbound) = &self.outbound {
             // There is room: no more is under way than the channel holds. If the transport is gone,
             // the inbound half says so next, and what never left is known by its mark.
@@ -182,7 +187,7 @@ fn read(
     answer: v1::ProduceStreamResponse,
     under_way: &mut BTreeMap<u64, UnderWay>,
 ) -> Result<Answer, ClientError> {
-    let Some(UnderWay { partition, .. }) = under_way.remove(&answer.correlation_id) else {
+    let Some(UnderWay { partition, number, .. }) = under_way.remove(&answer.correlation_id) else {
         return Err(ClientError::InvalidAnswer(wire::InvalidMessage::Value {
             field: "correlation_id",
             found: answer.correlation_id.to_string(),
@@ -193,5 +198,5 @@ fn read(
         Some(error) => Err(Failure::Refused(ClientError::Broker(error_to_remote(error)))),
         None => Ok(answer.base_offset.map(Offset::new)),
     };
-    Ok(Answer { partition, outcome })
+    Ok(Answer { partition, number, outcome })
 }

@@ -2,7 +2,6 @@
 
 use types::{Coded, Reason};
 
-use super::config::RetryUnknownOutcome;
 use crate::ClientError;
 
 /// How an attempt to deliver a batch failed.
@@ -16,26 +15,26 @@ pub(crate) enum Failure {
     Lost(ClientError),
 }
 
-/// What is to be done.
+/// What is known of the attempt. Of the batch, only what all its attempts together say.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// It is certainly not in the log, and trying again may help.
+    /// It wrote nothing, and trying again may help.
     Retry(ClientError),
-    /// It is certainly not in the log, and trying again will not help.
-    NotDelivered(ClientError),
-    /// It may be in the log.
-    OutcomeUnknown(ClientError),
+    /// It wrote nothing, and trying again will not help.
+    Final(ClientError),
+    /// It may have written the batch.
+    Doubt(ClientError),
+    /// It wrote nothing: the batch does not follow what the log has of the producer.
+    OutOfSequence(ClientError),
+    /// It wrote nothing: the producer's id was given to somebody else as well.
+    Fenced(ClientError),
 }
 
-pub(crate) fn judge(failure: Failure, unknown: RetryUnknownOutcome) -> Verdict {
-    let verdict = match failure {
+pub(crate) fn judge(failure: Failure) -> Verdict {
+    match failure {
         Failure::NotSent(cause) => Verdict::Retry(cause),
-        Failure::Lost(cause) => Verdict::OutcomeUnknown(cause),
+        Failure::Lost(cause) => Verdict::Doubt(cause),
         Failure::Refused(cause) => refused(cause),
-    };
-    match (verdict, unknown) {
-        (Verdict::OutcomeUnknown(cause), RetryUnknownOutcome::MayDouble) => Verdict::Retry(cause),
-        (verdict, _) => verdict,
     }
 }
 
@@ -58,8 +57,12 @@ fn refused(cause: ClientError) -> Verdict {
         | Reason::UnknownTopicOrPartition => Verdict::Retry(cause),
         // A sync that failed may have left the bytes on the disk.
         Reason::RequestTimedOut | Reason::StorageError | Reason::UnknownServerError => {
-            Verdict::OutcomeUnknown(cause)
+            Verdict::Doubt(cause)
         }
+        Reason::OutOfOrderSequenceNumber | Reason::UnknownProducerId => {
+            Verdict::OutOfSequence(cause)
+        }
+        Reason::InvalidProducerEpoch => Verdict::Fenced(cause),
         Reason::InvalidRequest
         | Reason::InvalidTopic
         | Reason::InvalidPartitions
@@ -71,12 +74,9 @@ fn refused(cause: ClientError) -> Verdict {
         | Reason::TopicAlreadyExists
         | Reason::OffsetOutOfRange
         | Reason::CorruptMessage
-        | Reason::OutOfOrderSequenceNumber
-        | Reason::InvalidProducerEpoch
-        | Reason::UnknownProducerId
         | Reason::DuplicateBrokerRegistration
         // It will not go away within a delivery timeout, and somebody has to hear of it.
-        | Reason::StorageFull => Verdict::NotDelivered(cause),
+        | Reason::StorageFull => Verdict::Final(cause),
     }
 }
 
@@ -92,42 +92,38 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(failure: Failure, unknown: RetryUnknownOutcome, expected: fn(ClientError) -> Verdict) {
-        let (Failure::NotSent(cause) | Failure::Refused(cause) | Failure::Lost(cause)) =
-            failure.clone();
-        assert_eq!(judge(failure, unknown), expected(cause));
+    fn check(
+        failure: fn(ClientError) -> Failure,
+        reason: Reason,
+        verdict: fn(ClientError) -> Verdict,
+    ) {
+        assert_eq!(judge(failure(broker(reason))), verdict(broker(reason)));
     }
 
     #[test]
     fn what_never_left_is_tried_again() {
-        let closed = Failure::NotSent(ClientError::Closed);
-        check(closed, RetryUnknownOutcome::Never, Verdict::Retry);
+        check(Failure::NotSent, Reason::LeaderNotAvailable, Verdict::Retry);
     }
 
     #[test]
-    fn what_was_lost_under_way_is_told_unless_doubling_was_allowed() {
-        let lost = Failure::Lost(broker(Reason::LeaderNotAvailable));
-        check(lost.clone(), RetryUnknownOutcome::Never, Verdict::OutcomeUnknown);
-        check(lost, RetryUnknownOutcome::MayDouble, Verdict::Retry);
+    fn what_was_lost_under_way_may_have_arrived() {
+        check(Failure::Lost, Reason::LeaderNotAvailable, Verdict::Doubt);
     }
 
     #[test]
     fn a_broker_that_does_not_lead_any_more_has_appended_nothing() {
-        let refused = Failure::Refused(broker(Reason::NotLeaderOrFollower));
-        check(refused, RetryUnknownOutcome::Never, Verdict::Retry);
+        check(Failure::Refused, Reason::NotLeaderOrFollower, Verdict::Retry);
     }
 
     #[test]
     fn acks_that_did_not_come_in_time_leave_the_outcome_open() {
-        let timed_out = Failure::Refused(broker(Reason::RequestTimedOut));
-        check(timed_out, RetryUnknownOutcome::Never, Verdict::OutcomeUnknown);
+        check(Failure::Refused, Reason::RequestTimedOut, Verdict::Doubt);
     }
 
     #[test]
     fn a_record_that_breaks_a_rule_is_not_tried_again() {
         for reason in [Reason::MessageTooLarge, Reason::InvalidRecord, Reason::StorageFull] {
-            let refused = Failure::Refused(broker(reason));
-            check(refused, RetryUnknownOutcome::MayDouble, Verdict::NotDelivered);
+            check(Failure::Refused, reason, Verdict::Final);
         }
     }
 }

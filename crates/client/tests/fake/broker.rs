@@ -10,26 +10,38 @@ use record::{Batch, Batches};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use types::{LeaderEpoch, Offset, Reason};
+use types::Reason;
 use wire::v1::broker as v1;
 use wire::v1::broker::broker_service_server::{BrokerService, BrokerServiceServer};
 use wire::v1::types as t;
 use wire::{RemoteError, convert, to_status};
 
+use crate::log::Log;
+
 /// What becomes of the next produce. Without one it is appended and answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Produce {
+    Append,
     Refuse(Reason),
+    AppendAndTimeOut,
+    AppendAndAnswerTwice,
     AppendAndBreakOff,
     AppendAndNeverAnswer,
+    BreakOff,
+    /// It reaches the log only behind the next one, which comes on another connection.
+    BreakOffAndAppendLater,
     ShutDown,
 }
 
 #[derive(Debug)]
 struct State {
-    logs: Vec<Vec<Batch>>,
-    starts: Vec<u64>,
+    logs: Vec<Log>,
     produces: VecDeque<Produce>,
+    /// Produces that are still on their way although their connections are gone.
+    stragglers: Vec<v1::ProduceStreamRequest>,
+    next_producer_id: u64,
+    /// How often it is still to refuse to give out a producer id.
+    nameless: usize,
     /// Fetched batches after which fetch streams break off, once each.
     breaks: VecDeque<usize>,
     /// The most bytes sent beyond what was granted.
@@ -55,9 +67,11 @@ impl FakeBroker {
     pub(crate) async fn start(partitions: usize) -> Self {
         let incoming = wire::transport::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let state = State {
-            logs: vec![Vec::new(); partitions],
-            starts: vec![0; partitions],
+            logs: std::iter::repeat_with(Log::new).take(partitions).collect(),
             produces: VecDeque::new(),
+            stragglers: Vec::new(),
+            next_producer_id: 1000,
+            nameless: 0,
             breaks: VecDeque::new(),
             overdrawn: 0,
             fetch_streams: 0,
@@ -90,17 +104,33 @@ impl FakeBroker {
         self.state().produces.extend(produces);
     }
 
+    pub(crate) fn forget_orders(&self) {
+        self.state().produces.clear();
+    }
+
     pub(crate) fn break_fetches_after(&self, batches: impl IntoIterator<Item = usize>) {
         self.state().breaks.extend(batches);
     }
 
     pub(crate) fn set_log_start(&self, partition: usize, start: u64) {
-        self.state().starts[partition] = start;
+        self.state().logs[partition].start = start;
     }
 
     pub(crate) fn configure(&self, name: &str, value: &str) {
         let entry = t::ConfigEntry { name: name.to_owned(), value: value.to_owned() };
         self.state().configs.push(entry);
+    }
+
+    pub(crate) fn give_no_producer_id_for(&self, requests: usize) {
+        self.state().nameless = requests;
+    }
+
+    pub(crate) fn producer_ids_given(&self) -> u64 {
+        self.state().next_producer_id - 1000
+    }
+
+    pub(crate) fn lose_all(&self, partition: usize) {
+        self.state().logs[partition].lose_all();
     }
 
     pub(crate) fn know_no_topics_for(&self, requests: usize) {
@@ -116,7 +146,7 @@ impl FakeBroker {
 
     /// The size of every batch of a partition.
     pub(crate) fn batch_sizes(&self, partition: usize) -> Vec<usize> {
-        self.state().logs[partition].iter().map(|batch| batch.bytes().len()).collect()
+        self.state().logs[partition].batches.iter().map(|batch| batch.bytes().len()).collect()
     }
 
     pub(crate) fn overdrawn(&self) -> i64 {
@@ -129,29 +159,24 @@ impl FakeBroker {
 
     /// The values of a partition in the order of its log.
     pub(crate) fn values(&self, partition: usize) -> Vec<String> {
-        let mut values = Vec::new();
-        for batch in &self.state().logs[partition] {
-            for record in batch.records().unwrap() {
-                let value = record.unwrap().value.unwrap();
-                values.push(String::from_utf8(value.to_vec()).unwrap());
-            }
-        }
-        values
+        self.state().logs[partition].values()
     }
 
-    fn append(&self, request: &v1::ProduceStreamRequest) -> u64 {
+    fn append(&self, request: &v1::ProduceStreamRequest) -> v1::ProduceStreamResponse {
         let mut state = self.state();
-        let log = &mut state.logs[request.partition as usize];
-        let base = end_of(log);
-        let mut next = base;
-        for sent in Batch::split(request.batches.clone(), usize::MAX).unwrap() {
-            let header = sent.placed_header(Offset::new(next), LeaderEpoch::ZERO);
-            let placed = [&header[..], &sent.body()].concat();
-            log.push(Batch::verify(Bytes::from(placed)).unwrap());
-            next = end_of(log);
+        let appended = state.logs[request.partition as usize].append(request.batches.clone());
+        for late in std::mem::take(&mut state.stragglers) {
+            // Nobody hears of it.
+            state.logs[late.partition as usize].append(late.batches).ok();
         }
         self.appended.send_replace(());
-        base
+        let error = |reason| convert::error_to_proto(&remote(reason), None);
+        v1::ProduceStreamResponse {
+            correlation_id: request.correlation_id,
+            base_offset: appended.ok(),
+            error: appended.err().map(error),
+            ..Default::default()
+        }
     }
 
     async fn serve_produces(
@@ -160,31 +185,50 @@ impl FakeBroker {
         answers: mpsc::Sender<Result<v1::ProduceStreamResponse, Status>>,
     ) {
         while let Ok(Some(request)) = requests.message().await {
-            let order = self.state().produces.pop_front();
-            let mut answer = v1::ProduceStreamResponse {
-                correlation_id: request.correlation_id,
+            let order = self.state().produces.pop_front().unwrap_or(Produce::Append);
+            let correlation_id = request.correlation_id;
+            let refuse = |reason| v1::ProduceStreamResponse {
+                correlation_id,
+                error: Some(convert::error_to_proto(&remote(reason), None)),
                 ..Default::default()
             };
-            match order {
-                None => answer.base_offset = Some(self.append(&request)),
-                Some(Produce::Refuse(reason)) => {
-                    answer.error = Some(convert::error_to_proto(&remote(reason), None));
+            let broken = || Err(Status::unavailable("broken"));
+            let answered = match order {
+                Produce::Append => Ok(self.append(&request)),
+                Produce::Refuse(reason) => Ok(refuse(reason)),
+                Produce::AppendAndTimeOut => {
+                    let appended = self.append(&request);
+                    Ok(if appended.error.is_some() {
+                        appended
+                    } else {
+                        refuse(Reason::RequestTimedOut)
+                    })
                 }
-                Some(Produce::AppendAndBreakOff) => {
+                Produce::AppendAndAnswerTwice => {
+                    let answer = self.append(&request);
+                    answers.send(Ok(answer.clone())).await.ok();
+                    Ok(answer)
+                }
+                Produce::AppendAndBreakOff => {
                     self.append(&request);
-                    answers.send(Err(Status::unavailable("broken"))).await.ok();
-                    return;
+                    broken()
                 }
-                Some(Produce::AppendAndNeverAnswer) => {
+                Produce::AppendAndNeverAnswer => {
                     self.append(&request);
                     continue;
                 }
-                Some(Produce::ShutDown) => {
-                    answers.send(Err(to_status(&remote(Reason::ShuttingDown)))).await.ok();
-                    return;
+                Produce::BreakOff => broken(),
+                Produce::BreakOffAndAppendLater => {
+                    self.state().stragglers.push(request);
+                    broken()
                 }
+                Produce::ShutDown => Err(to_status(&remote(Reason::ShuttingDown))),
+            };
+            let goes_on = answered.is_ok();
+            answers.send(answered).await.ok();
+            if !goes_on {
+                return;
             }
-            answers.send(Ok(answer)).await.ok();
         }
     }
 
@@ -238,8 +282,8 @@ impl FakeBroker {
     fn fetch(&self, asked: &mut v1::FetchPartition) -> Option<v1::FetchedPartition> {
         let state = self.state();
         let partition = asked.partition as usize;
-        let (log, start) = (&state.logs[partition], state.starts[partition]);
-        let end = end_of(log);
+        let log = &state.logs[partition];
+        let (start, end) = (log.start, log.end());
         let mut fetched = v1::FetchedPartition {
             topic: asked.topic.clone(),
             partition: asked.partition,
@@ -256,15 +300,11 @@ impl FakeBroker {
             return Some(fetched);
         }
         let holds = |batch: &&Batch| asked.fetch_offset < batch.header().end_offset().get();
-        let batch = log.iter().find(holds)?;
+        let batch = log.batches.iter().find(holds)?;
         asked.fetch_offset = batch.header().end_offset().get();
         fetched.batches = batch.bytes().clone();
         Some(fetched)
     }
-}
-
-fn end_of(log: &[Batch]) -> u64 {
-    log.last().map_or(0, |last| last.header().end_offset().get())
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -301,10 +341,11 @@ impl BrokerService for FakeBroker {
         let listed = |asked: v1::ListOffsetsPartition| {
             let partition = asked.partition as usize;
             let log = &state.logs[partition];
-            let batches = || Batches::new(log.iter().flat_map(|b| b.bytes().to_vec()).collect());
+            let bytes = || log.batches.iter().flat_map(|batch| batch.bytes().to_vec());
+            let batches = || Batches::new(bytes().collect());
             let offset = match asked.at.unwrap() {
-                At::Earliest(_) => Some(state.starts[partition]),
-                At::Latest(_) => Some(end_of(log)),
+                At::Earliest(_) => Some(log.start),
+                At::Latest(_) => Some(log.end()),
                 At::TimestampMs(millis) => batches()
                     .flat_map(|batch| batch.unwrap().records().unwrap())
                     .map(Result::unwrap)
@@ -322,7 +363,14 @@ impl BrokerService for FakeBroker {
         &self,
         _request: Request<v1::InitProducerIdRequest>,
     ) -> Result<Response<v1::InitProducerIdResponse>, Status> {
-        Err(Status::unimplemented("init_producer_id"))
+        let mut state = self.state();
+        if let Some(left) = state.nameless.checked_sub(1) {
+            state.nameless = left;
+            return Err(to_status(&remote(Reason::CoordinatorNotAvailable)));
+        }
+        let producer_id = state.next_producer_id;
+        state.next_producer_id += 1;
+        Ok(Response::new(v1::InitProducerIdResponse { producer_id, producer_epoch: 0 }))
     }
 
     async fn describe_cluster(

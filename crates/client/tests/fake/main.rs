@@ -4,6 +4,8 @@
 
 mod broker;
 mod consuming;
+mod idempotence;
+mod log;
 mod producing;
 
 use std::time::Duration;

@@ -1,14 +1,15 @@
 use std::time::Duration;
 
 use client::{
-    Client, ClientError, Delivery, Producer, ProducerConfig, ProducerRecord, RetryUnknownOutcome,
+    Client, ClientError, Delivery, Idempotence, Producer, ProducerConfig, ProducerRecord,
+    RetryUnknownOutcome,
 };
 use types::{Code, Coded, PartitionId, Reason};
 
 use crate::broker::{FakeBroker, Produce};
 use crate::{connect, topic};
 
-async fn send(producer: &Producer, value: &str) -> Delivery {
+pub(crate) async fn send(producer: &Producer, value: &str) -> Delivery {
     let record = ProducerRecord {
         partition: Some(PartitionId::new(0)),
         ..ProducerRecord::new(topic(), value.to_owned())
@@ -16,14 +17,14 @@ async fn send(producer: &Producer, value: &str) -> Delivery {
     producer.send(record).await.unwrap()
 }
 
-async fn start(produces: &[Produce]) -> (FakeBroker, Client) {
+pub(crate) async fn start(produces: &[Produce]) -> (FakeBroker, Client) {
     let broker = FakeBroker::start(1).await;
     broker.next_produces(produces.iter().copied());
     let client = connect(&broker).await;
     (broker, client)
 }
 
-fn numbers(count: usize) -> Vec<String> {
+pub(crate) fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
 }
 
@@ -66,9 +67,10 @@ async fn what_a_broker_refuses_for_good_is_told_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn a_connection_lost_after_the_send_is_told_and_nothing_is_doubled() {
+async fn without_idempotence_a_lost_answer_is_told_and_nothing_is_doubled() {
     let (broker, client) = start(&[Produce::AppendAndBreakOff]).await;
-    let producer = client.producer(ProducerConfig::default()).unwrap();
+    let config = ProducerConfig { idempotence: Idempotence::Off, ..ProducerConfig::default() };
+    let producer = client.producer(config).unwrap();
     let unknown = send(&producer, "once").await.await.unwrap_err();
     assert!(matches!(unknown, ClientError::OutcomeUnknown { records: 1, .. }), "{unknown:?}");
     assert_eq!(unknown.code(), Code::Timeout);
@@ -93,6 +95,7 @@ async fn a_failure_that_nobody_awaited_shows_in_the_flush_and_one_that_was_told_
 async fn whoever_allows_doubles_gets_a_delivery() {
     let (broker, client) = start(&[Produce::AppendAndBreakOff]).await;
     let producer = client.producer(ProducerConfig {
+        idempotence: Idempotence::Off,
         retry_unknown_outcome: RetryUnknownOutcome::MayDouble,
         ..ProducerConfig::default()
     });
@@ -124,7 +127,7 @@ async fn batches_stay_below_what_the_topic_allows() {
 
 #[tokio::test]
 async fn a_full_buffer_is_an_error_rather_than_a_hang() {
-    let (_broker, client) = start(&[Produce::AppendAndNeverAnswer]).await;
+    let (_broker, client) = start(&[Produce::AppendAndNeverAnswer; 100]).await;
     let config = ProducerConfig {
         buffer_bytes: 1000,
         batch_bytes: 500,

@@ -4,6 +4,7 @@ use super::*;
 
 const LINGER: Duration = Duration::from_millis(10);
 const TIMEOUT: Duration = Duration::from_secs(1);
+const SLOTS: usize = 2;
 
 fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -22,8 +23,12 @@ struct Harness {
 
 impl Harness {
     fn new(batch_bytes: usize, linger: Duration) -> Self {
-        let gathering =
-            Gathering { linger, delivery_timeout: TIMEOUT, compression: Compression::None };
+        let gathering = Gathering {
+            linger,
+            delivery_timeout: TIMEOUT,
+            compression: Compression::None,
+            slots: SLOTS,
+        };
         Self { accumulator: Accumulator::new(gathering), batch_bytes, tickets: 0 }
     }
 
@@ -45,6 +50,12 @@ impl Harness {
     /// Partition and ticket of what is due.
     fn due(&mut self, now: Duration) -> Vec<(TopicPartition, Pending<u32>)> {
         self.accumulator.take_due(now)
+    }
+
+    /// A batch has met its fate, and so many slots are free then.
+    fn settle(&mut self, of: u32, ticket: u32, slots: usize) {
+        self.accumulator.settled(&partition(of), &ticket);
+        self.accumulator.set_slots(&partition(of), slots);
     }
 
     fn due_tickets(&mut self, now: Duration) -> Vec<u32> {
@@ -83,15 +94,47 @@ fn a_record_larger_than_a_batch_travels_alone() {
 }
 
 #[test]
-fn one_batch_of_a_partition_is_under_way_at_a_time() {
+fn as_many_batches_of_a_partition_leave_as_it_has_slots() {
+    let mut harness = Harness::new(1, Duration::ZERO);
+    for _ in 0..3 {
+        harness.append(0, at(0));
+    }
+    harness.append(1, at(0));
+    assert_eq!(harness.due_tickets(at(0)), [1, 4]);
+    assert_eq!(harness.due_tickets(at(0)), [2]);
+    assert_eq!(harness.due_tickets(at(9)), Vec::<u32>::new());
+    assert_eq!(harness.append(0, at(9)).wake, Wake::Nobody);
+    harness.settle(0, 1, 1);
+    assert_eq!(harness.due_tickets(at(9)), [3]);
+}
+
+#[test]
+fn a_batch_gathers_for_a_moment_while_others_are_under_way() {
     let mut harness = Harness::new(1000, Duration::ZERO);
     harness.append(0, at(0));
-    harness.append(1, at(0));
-    assert_eq!(harness.due_tickets(at(0)), [1, 2]);
-    assert_eq!(harness.append(0, at(1)).wake, Wake::Nobody);
-    assert_eq!(harness.due_tickets(at(1)), Vec::<u32>::new());
-    harness.accumulator.settled(&partition(0));
-    assert_eq!(harness.due_tickets(at(1)), [3]);
+    assert_eq!(harness.due_tickets(at(0)), [1]);
+    assert_eq!(harness.append(0, at(5)).wake, Wake::Sender);
+    assert_eq!(harness.due_tickets(at(5)), Vec::<u32>::new());
+    assert_eq!(harness.accumulator.next_wakeup(), Some(at(6)));
+    assert_eq!(harness.due_tickets(at(6)), [2]);
+
+    harness.settle(0, 1, 1);
+    harness.append(0, at(7));
+    harness.settle(0, 2, 2);
+    assert_eq!(harness.due_tickets(at(7)), [3], "nobody is under way any more");
+}
+
+#[test]
+fn nothing_leaves_through_a_shut_gate() {
+    let mut harness = Harness::new(1000, Duration::ZERO);
+    harness.accumulator.set_gate(Gate::Shut);
+    harness.append(0, at(0));
+    assert!(harness.accumulator.has_waiting());
+    assert_eq!(harness.due_tickets(at(9)), Vec::<u32>::new());
+    assert_eq!(harness.accumulator.next_wakeup(), Some(TIMEOUT));
+    harness.accumulator.set_gate(Gate::Open);
+    assert_eq!(harness.due_tickets(at(9)), [1]);
+    assert!(!harness.accumulator.has_waiting());
 }
 
 #[test]
@@ -104,8 +147,7 @@ fn a_batch_that_comes_back_is_first_and_waits_out_its_pause() {
     assert_eq!(harness.accumulator.next_wakeup(), Some(at(50)));
     assert_eq!(harness.due_tickets(at(49)), Vec::<u32>::new());
     assert_eq!(harness.due_tickets(at(50)), [1]);
-    harness.accumulator.settled(&partition(0));
-    assert_eq!(harness.due_tickets(at(50)), [2]);
+    assert_eq!(harness.due_tickets(at(51)), [2]);
 }
 
 #[test]
@@ -114,6 +156,7 @@ fn what_waits_too_long_expires_and_what_is_under_way_does_not() {
     harness.append(0, at(0));
     assert_eq!(harness.due_tickets(at(0)), [1]);
     harness.append(0, at(1));
+    harness.accumulator.set_slots(&partition(0), 0);
     assert_eq!(harness.accumulator.next_wakeup(), Some(at(1001)));
     assert_eq!(harness.accumulator.take_expired(at(1000)).len(), 0);
     let expired = harness.accumulator.take_expired(at(1001));
@@ -129,7 +172,7 @@ fn a_flush_ends_the_lingering_and_knows_everything_unsettled() {
     harness.append(0, at(10));
     harness.append(1, at(10));
     assert_eq!(harness.accumulator.close_batches(), [1, 2, 3]);
-    assert_eq!(harness.due_tickets(at(10)), [3]);
+    assert_eq!(harness.due_tickets(at(10)), [2, 3]);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,13 +193,13 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever fails and comes back: batches of a partition are settled in the order in which
-    /// they were opened, each once, and memory adds up.
+    /// Whatever cannot be sent and comes back: batches of a partition leave in the order in which
+    /// they were opened, never more at a time than there are slots, and memory adds up.
     #[test]
     fn no_batch_overtakes_another(steps in prop::collection::vec(step(), 1..80)) {
         let mut harness = Harness::new(200, Duration::ZERO);
-        let mut under_way: BTreeMap<TopicPartition, Pending<u32>> = BTreeMap::new();
-        let mut settled: BTreeMap<TopicPartition, Vec<u32>> = BTreeMap::new();
+        let mut under_way: [VecDeque<Pending<u32>>; 2] = Default::default();
+        let mut settled: [Vec<u32>; 2] = Default::default();
         let (mut appended, mut delivered) = (0, 0);
         // Everything is settled in the end.
         let finish = [Step::Send, Step::Settle(0), Step::Settle(1)].repeat(80);
@@ -168,25 +211,29 @@ proptest! {
                 }
                 Step::Send => {
                     for (of, pending) in harness.due(at(now)) {
-                        prop_assert!(under_way.insert(of, pending).is_none());
+                        let sent = &mut under_way[of.partition.get() as usize];
+                        sent.push_back(pending);
+                        prop_assert!(sent.len() <= SLOTS);
                     }
                 }
                 Step::Settle(of) => {
-                    if let Some(pending) = under_way.remove(&partition(of)) {
+                    let sent = &mut under_way[of as usize];
+                    if let Some(pending) = sent.pop_front() {
                         delivered += pending.record_count();
-                        settled.entry(partition(of)).or_default().push(pending.ticket);
-                        harness.accumulator.settled(&partition(of));
+                        settled[of as usize].push(pending.ticket);
+                        harness.settle(of, pending.ticket, SLOTS - sent.len());
                     }
                 }
+                // The one that has just left.
                 Step::Return(of) => {
-                    if let Some(pending) = under_way.remove(&partition(of)) {
+                    if let Some(pending) = under_way[of as usize].pop_back() {
                         harness.accumulator.put_back(&partition(of), pending, at(now));
                     }
                 }
             }
         }
         prop_assert_eq!(delivered, appended);
-        for tickets in settled.values() {
+        for tickets in settled {
             prop_assert!(tickets.is_sorted_by(|earlier, later| earlier < later));
         }
         prop_assert_eq!(harness.accumulator.next_wakeup(), None);
