@@ -9,8 +9,21 @@
     reason = "what the harness cannot do fails the test that asked"
 )]
 
+use std::path::{Path, PathBuf};
+
 mod cluster;
 mod process;
 
 pub use cluster::Cluster;
 pub use process::{Finished, Process, program, run, run_within};
+
+/// What `tests/run` fetched: real input, and a Python with programs that are not ours.
+///
+/// # Panics
+///
+/// It did not run.
+pub fn inputs() -> PathBuf {
+    let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-inputs");
+    assert!(inputs.join("ready").exists(), "test inputs are missing: `tests/run` fetches them");
+    inputs.canonicalize().expect("it exists")
+}

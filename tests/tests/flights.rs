@@ -1,12 +1,10 @@
 //! The main job on real input: 336,776 flights through registry, broker and sink into a lake by the
 //! hour, with the rows read back by fastavro, which is none of ours.
 
-#![expect(clippy::expect_used, reason = "a test; its helpers are not marked as such")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e::{Cluster, run};
+use e2e::{Cluster, inputs, run};
 
 const FLIGHTS: usize = 336_776;
 
@@ -37,13 +35,6 @@ fn every_flight_lands_once_in_its_hour() {
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("flights")
-}
-
-/// What `tests/run` fetched.
-fn inputs() -> PathBuf {
-    let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-inputs");
-    assert!(inputs.join("ready").exists(), "the real input is missing: `tests/run` fetches it");
-    inputs.canonicalize().expect("it exists")
 }
 
 fn flights(verb: &str, inputs: &Path) -> Command {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use record::Header;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use thiserror::Error;
 use types::{Offset, PartitionId, SchemaId, Timestamp, TopicName};
 
@@ -291,8 +291,7 @@ impl Shown {
 
 fn header_json(header: &Header) -> Value {
     let mut object = Map::new();
-    let key: &[u8] = header.key.as_ref();
-    object.insert("key".to_owned(), json!(String::from_utf8_lossy(key)));
+    insert_bytes("key", &header.key, &mut object);
     match &header.value {
         Some(value) => insert_bytes("value", value, &mut object),
         None => {

@@ -75,6 +75,9 @@ pub(crate) enum LineError {
     /// The line is no JSON object of the known shape.
     #[error("the line is no record in JSON: {0}")]
     Json(#[source] serde_json::Error),
+    /// A header has to have a name.
+    #[error("a header has neither key nor key_base64")]
+    NoHeaderKey,
     /// A `..._base64` member is not base64.
     #[error("{member} is not base64: {error}")]
     Base64 {
@@ -104,7 +107,8 @@ struct JsonLine {
 
 #[derive(Deserialize)]
 struct JsonHeader {
-    key: String,
+    key: Option<String>,
+    key_base64: Option<String>,
     value: Option<String>,
     value_base64: Option<String>,
 }
@@ -166,7 +170,12 @@ fn read_json(line: &Bytes) -> Result<Input, LineError> {
             Some(encoded) => Some(decode("a header's value_base64", &encoded)?),
             None => header.value.map(Bytes::from),
         };
-        headers.push(Header { key: header.key.into(), value });
+        let key = match (header.key_base64, header.key) {
+            (Some(encoded), _) => decode("a header's key_base64", &encoded)?,
+            (None, Some(text)) => Bytes::from(text),
+            (None, None) => return Err(LineError::NoHeaderKey),
+        };
+        headers.push(Header { key, value });
     }
     Ok(Input {
         key,

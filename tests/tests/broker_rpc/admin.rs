@@ -1,12 +1,12 @@
 use std::time::Duration;
 
+use record::Compression;
 use wire::v1::broker::{
-    Acks, AlterConfigsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    Acks, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
     DescribeConfigsRequest, NewTopic,
 };
-use wire::v1::types::ConfigEntry;
 
-use crate::cluster::{Cluster, logs, reason};
+use crate::cluster::{Cluster, batch, logs, reason};
 
 #[tokio::test]
 async fn a_deleted_topic_leaves_no_log_and_a_new_one_of_its_name_is_empty() {
@@ -52,14 +52,13 @@ async fn a_limit_that_is_altered_holds_from_the_answer_on() {
     let refused = broker.produce("t", Acks::All, &[&large]).await;
     assert_eq!(reason(refused.error.as_ref()), "MESSAGE_TOO_LARGE");
 
-    let entry = ConfigEntry { name: "max.message.bytes".to_owned(), value: "1000".to_owned() };
-    let request = AlterConfigsRequest {
-        topic: "t".to_owned(),
-        set: vec![entry],
-        ..AlterConfigsRequest::default()
-    };
-    broker.admin.alter_configs(request).await.unwrap();
-    assert_eq!(broker.produce("t", Acks::All, &[&large]).await.base_offset, Some(0));
+    // It is the size as sent that counts.
+    let packed = batch(Compression::Gzip, &[&large]);
+    assert!(packed.len() <= 128, "{}", packed.len());
+    assert_eq!(broker.produce_batches("t", packed).await.base_offset, Some(0));
+
+    broker.alter_config("t", "max.message.bytes", "1000").await;
+    assert_eq!(broker.produce("t", Acks::All, &[&large]).await.base_offset, Some(1));
 
     let request = DescribeConfigsRequest { topic: "t".to_owned() };
     let described = broker.admin.describe_configs(request).await.unwrap().into_inner().configs;

@@ -20,8 +20,8 @@ use wire::v1::broker::admin_service_client::AdminServiceClient;
 use wire::v1::broker::broker_service_client::BrokerServiceClient;
 use wire::v1::broker::produce_request::Payload;
 use wire::v1::broker::{
-    Acks, CreateTopicsRequest, FetchPartition, FetchRequest, FetchedPartition, NewTopic,
-    ProduceRequest, ProduceResponse, Records,
+    Acks, AlterConfigsRequest, CreateTopicsRequest, FetchPartition, FetchRequest, FetchedPartition,
+    NewTopic, ProduceRequest, ProduceResponse, Records,
 };
 use wire::v1::types::{ConfigEntry, Record};
 
@@ -139,6 +139,13 @@ impl Broker {
         let request = CreateTopicsRequest { topics: vec![topic], validate_only: false };
         let created = self.admin.create_topics(request).await.unwrap().into_inner();
         assert_eq!(created.topics[0].error, None);
+    }
+
+    pub(crate) async fn alter_config(&mut self, topic: &str, name: &str, value: &str) {
+        let entry = ConfigEntry { name: name.to_owned(), value: value.to_owned() };
+        let (topic, set) = (topic.to_owned(), vec![entry]);
+        let request = AlterConfigsRequest { topic, set, ..AlterConfigsRequest::default() };
+        self.admin.alter_configs(request).await.unwrap();
     }
 
     /// Produces records of these values to partition 0.

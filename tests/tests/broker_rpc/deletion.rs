@@ -114,7 +114,7 @@ async fn a_request_that_could_be_misunderstood_deletes_nothing() {
 /// Two brokers that lead partitions of one topic, with a record in each partition.
 async fn two_brokers(cluster: &Cluster) -> (Broker, Broker, Vec<TopicPartition>) {
     let mut first = cluster.broker(1).await;
-    let second = cluster.broker(2).await;
+    let mut second = cluster.broker(2).await;
     let topic = NewTopic { name: "t".to_owned(), partitions: 4, ..NewTopic::default() };
     let request = CreateTopicsRequest { topics: vec![topic], validate_only: false };
     first.admin.create_topics(request).await.unwrap();
@@ -123,6 +123,15 @@ async fn two_brokers(cluster: &Cluster) -> (Broker, Broker, Vec<TopicPartition>)
     let partitions = &described.topics[0].topic.as_ref().unwrap().partitions;
     for leader in [1, 2] {
         assert!(partitions.iter().any(|partition| partition.leader == Some(leader)));
+    }
+    // The other one hears of it a moment later.
+    let known = async |broker: &mut Broker| {
+        let topics = vec!["t".to_owned()];
+        let request = DescribeTopicsRequest { topics, create_missing: false };
+        broker.data.describe_topics(request).await.unwrap().into_inner().topics[0].error.is_none()
+    };
+    while !known(&mut second).await {
+        tokio::task::yield_now().await;
     }
     let name = TopicName::new("t").unwrap();
     let of = |partition: u32| TopicPartition::new(name.clone(), PartitionId::new(partition));

@@ -1,13 +1,15 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use record::Compression;
 use tokio::time::timeout;
+use types::TimestampType;
 use wire::v1::broker::list_offsets_partition::At;
 use wire::v1::broker::produce_request::Payload;
 use wire::v1::broker::{
     Acks, DescribeTopicsRequest, ListOffsetsPartition, ListOffsetsRequest, ProduceRequest, Records,
 };
-use wire::v1::types::Record;
+use wire::v1::types::{Header, Record};
 
 use crate::cluster::{Broker, Cluster, PATIENCE, batch, records};
 
@@ -21,17 +23,41 @@ async fn records_and_batches_come_back_in_order_with_their_offsets() {
 
     let first = broker.produce("t", Acks::All, &["a", "b"]).await;
     assert_eq!((first.error, first.base_offset), (None, Some(0)));
-    let mut two = batch(Compression::None, &["c"]).to_vec();
-    two.extend(batch(Compression::Lz4, &["d", "e"]));
-    let second = broker.produce_batches("t", two.into()).await;
+    let words = Compression::ALL.iter().map(Compression::to_string).collect::<Vec<_>>();
+    let batches = Compression::ALL.iter().zip(&words);
+    let all = batches.flat_map(|(codec, word)| batch(*codec, &[word, word]).to_vec());
+    let second = broker.produce_batches("t", all.collect::<Vec<_>>().into()).await;
     assert_eq!((second.error, second.base_offset), (None, Some(2)));
 
     let fetched = broker.fetch("t", 0, NO_WAIT).await;
-    assert_eq!(fetched.high_watermark, 5);
-    let expected = ["a", "b", "c", "d", "e"].map(str::to_owned);
+    assert_eq!(fetched.high_watermark, 12);
+    let twice = words.into_iter().flat_map(|word| [word.clone(), word]);
+    let expected = ["a", "b"].map(str::to_owned).into_iter().chain(twice);
     assert_eq!(records(&fetched.batches), (0..).zip(expected).collect::<Vec<_>>());
     broker.stop().await;
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn records_have_the_time_of_their_append_where_the_topic_says_so_and_as_soon_as_it_does() {
+    let cluster = Cluster::start();
+    let mut broker = cluster.broker(1).await;
+    broker.create_topic("t", &[("message.timestamp.type", "LogAppendTime")]).await;
+    let sent = batch(Compression::Zstd, &["a", "b"]);
+    let before = daemon::clock::Clock::new().now();
+    broker.produce_batches("t", sent.clone()).await;
+    broker.alter_config("t", "message.timestamp.type", "CreateTime").await;
+    broker.produce_batches("t", sent.clone()).await;
+
+    let fetched = broker.fetch("t", 0, NO_WAIT).await.batches;
+    let batches = record::Batches::new(fetched).map(Result::unwrap).collect::<Vec<_>>();
+    let [stamped, as_sent] = batches.as_slice() else { panic!("{batches:?}") };
+    assert_eq!(stamped.header().timestamp_type, TimestampType::LogAppend);
+    for record in stamped.records().unwrap() {
+        assert!(before <= record.unwrap().timestamp);
+    }
+    assert_eq!(as_sent.header().timestamp_type, TimestampType::Create);
+    assert_eq!([stamped.body(), as_sent.body()], [sent.slice(61..), sent.slice(61..)]);
 }
 
 #[tokio::test]
@@ -95,6 +121,38 @@ async fn records_of_one_key_stay_in_the_partition_that_kafka_gives_them() {
         assert_eq!(partition_of(key).await, expected, "{key}");
         assert_eq!(partition_of(key).await, expected, "{key}");
     }
+}
+
+#[tokio::test]
+async fn headers_stay_as_they_were_sent() {
+    let cluster = Cluster::start();
+    let mut broker = cluster.broker(1).await;
+    let header = |key: &str, value: Option<&'static [u8]>| Header {
+        key: key.to_owned(),
+        value: value.map(Bytes::from_static),
+    };
+    let sent = [
+        header("trace", Some(b"\x00\xff")),
+        header("trace", None),
+        header("", Some(b"")),
+        header("größe", Some(b"1")),
+    ];
+    let record = Record { headers: sent.to_vec(), ..Record::default() };
+    let request = ProduceRequest {
+        topic: "t".to_owned(),
+        payload: Some(Payload::Records(Records { records: vec![record] })),
+        ..ProduceRequest::default()
+    };
+    let produced = broker.data.produce(request).await.unwrap().into_inner();
+    assert_eq!(produced.error, None);
+
+    let fetched = broker.fetch("t", 0, NO_WAIT).await.batches;
+    let batch = record::Batch::verify(fetched).unwrap();
+    let read = batch.records().unwrap().next().unwrap().unwrap().headers;
+    let read = read
+        .iter()
+        .map(|header| Header { key: header.name().into_owned(), value: header.value.clone() });
+    assert_eq!(read.collect::<Vec<_>>(), sent);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use record::Compression;
+use record::{Batch, Compression, RecordError};
 use wire::v1::broker::{Acks, DescribeTopicsRequest, FetchRequest, ProduceRequest};
 
 use crate::cluster::{Broker, Cluster, batch, partition_at, reason};
@@ -51,16 +51,45 @@ async fn a_batch_beyond_the_topics_limit_is_refused_by_naming_the_limit() {
 }
 
 #[tokio::test]
-async fn a_codec_that_is_not_read_is_named() {
+async fn a_codec_that_nobody_knows_is_named() {
     let cluster = Cluster::start();
     let mut broker = cluster.broker(1).await;
     broker.create_topic("t", &[]).await;
     let mut bytes = batch(Compression::None, &["value"]).to_vec();
-    // The lowest bits of the attributes: 4 is zstd.
-    bytes[22] = 4;
+    // The lowest bits of the attributes.
+    bytes[22] = 5;
     let error = broker.produce_batches("t", bytes.into()).await.error.unwrap();
     assert_eq!(error.reason, "UNSUPPORTED_COMPRESSION_TYPE");
-    assert!(error.message.contains("zstd"), "{}", error.message);
+    assert!(error.message.contains("codec 5"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn what_no_consumer_could_read_is_refused_and_leaves_no_trace() {
+    let cluster = Cluster::start();
+    let mut broker = cluster.broker(1).await;
+    broker.create_topic("t", &[]).await;
+    // Records of 12 bytes behind a header of 61: the offset delta of the second is not its place.
+    let gap = tampered(61 + 12 + 3, 4);
+    let error = broker.produce_batches("t", gap).await.error.unwrap();
+    assert_eq!(error.reason, "INVALID_RECORD");
+    assert!(error.message.contains("t-0 takes no such batch: record 1"), "{}", error.message);
+    // What is said to be packed is not.
+    for codec in [1, 2, 3, 4] {
+        let error = broker.produce_batches("t", tampered(22, codec)).await.error.unwrap();
+        assert_eq!(error.reason, "INVALID_RECORD");
+        assert!(error.message.contains("fails on the batch"), "{}", error.message);
+    }
+    assert_eq!(broker.fetch("t", 0, Duration::ZERO).await.high_watermark, 0);
+}
+
+/// A batch of two with another byte, and the checksum that it should then have.
+fn tampered(at: usize, byte: u8) -> Bytes {
+    let mut bytes = batch(Compression::None, &["value", "value"]).to_vec();
+    bytes[at] = byte;
+    if let Err(RecordError::Checksum { computed, .. }) = Batch::verify(bytes.clone().into()) {
+        bytes[17..21].copy_from_slice(&computed.to_be_bytes());
+    }
+    bytes.into()
 }
 
 #[tokio::test]

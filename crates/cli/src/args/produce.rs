@@ -44,7 +44,8 @@ pub(crate) struct Produce {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
     /// How batches are packed
-    #[arg(short = 'z', long, value_enum, default_value_t = CompressionArg::None)]
+    #[arg(short = 'z', long, visible_alias = "compression-codec", value_enum,
+          default_value_t = CompressionArg::None)]
     pub(crate) compression: CompressionArg,
     /// Encode values as Avro: by the latest schema of TOPIC-value, of a subject, by an id, or by a
     /// file whose schema is registered first
@@ -87,8 +88,14 @@ pub(crate) enum AcksArg {
 pub(crate) enum CompressionArg {
     /// Not at all
     None,
-    /// LZ4 frames
+    /// Small, and slow to pack
+    Gzip,
+    /// Quick, and not that small
+    Snappy,
+    /// Quick, and not that small: LZ4 frames
     Lz4,
+    /// Small and rather quick: Zstandard frames
+    Zstd,
 }
 
 /// Which schema encodes the values.

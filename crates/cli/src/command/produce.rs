@@ -210,7 +210,10 @@ fn config(produce: &Produce) -> ProducerConfig {
         },
         compression: match produce.compression {
             CompressionArg::None => Compression::None,
+            CompressionArg::Gzip => Compression::Gzip,
+            CompressionArg::Snappy => Compression::Snappy,
             CompressionArg::Lz4 => Compression::Lz4,
+            CompressionArg::Zstd => Compression::Zstd,
         },
         ..ProducerConfig::default()
     }

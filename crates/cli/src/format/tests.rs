@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn record() -> Shown {
@@ -68,6 +70,17 @@ fn bytes_that_are_no_text_are_base64_in_json_and_raw_in_a_template() {
     let mut out = Vec::new();
     Format::parse("%v").unwrap().render(&record, &mut out);
     assert_eq!(out, [0xff, 0]);
+}
+
+#[test]
+fn a_headers_name_and_value_that_are_no_text_are_base64_in_json() {
+    let binary = Bytes::from_static(&[0xff, 0]);
+    let header = Header { key: binary.clone(), value: Some(binary) };
+    let record = Shown { headers: vec![header], ..record() };
+    assert_eq!(
+        record.to_json()["headers"],
+        json!([{"key_base64": "/wA=", "value_base64": "/wA="}])
+    );
 }
 
 #[test]

@@ -66,6 +66,18 @@ fn bytes_survive_the_way_through_json() {
 }
 
 #[test]
+fn a_header_has_a_name_which_may_be_any_bytes() {
+    let line =
+        r#"{"headers":[{"key_base64":"/wA=","value":"v"},{"key":"","value_base64":"/wA="}]}"#;
+    let headers = read(&LineFormat::Json, line).headers;
+    let binary = Bytes::from_static(&[0xff, 0]);
+    assert_eq!(headers[0], Header { key: binary.clone(), value: Some(bytes("v")) });
+    assert_eq!(headers[1], Header { key: Bytes::new(), value: Some(binary) });
+    let error = LineFormat::Json.read(&bytes(r#"{"headers":[{"value":"v"}]}"#)).unwrap_err();
+    assert!(matches!(error, LineError::NoHeaderKey), "{error}");
+}
+
+#[test]
 fn a_json_line_without_a_value_is_a_tombstone() {
     assert_eq!(read(&LineFormat::Json, r#"{"key":"k"}"#).value, InputValue::Null);
     assert_eq!(read(&LineFormat::Json, r#"{"key":"k","value":null}"#).value, InputValue::Null);

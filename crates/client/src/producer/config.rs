@@ -52,7 +52,7 @@ pub struct ProducerConfig {
     /// Largest batch, in bytes before compression; less where a topic's `max.message.bytes` is
     /// less. A larger record travels alone.
     pub batch_bytes: usize,
-    /// How batches are packed.
+    /// How batches are packed: Kafka's `compression.type`.
     pub compression: Compression,
     /// Memory for records that are not delivered yet, in bytes.
     pub buffer_bytes: usize,
@@ -115,16 +115,7 @@ impl ProducerConfig {
                 expected: "All, as idempotence is required",
             });
         }
-        match self.compression {
-            Compression::None | Compression::Lz4 => Ok(()),
-            Compression::Gzip | Compression::Snappy | Compression::Zstd => {
-                Err(ClientError::InvalidConfig {
-                    setting: "compression",
-                    found: self.compression.to_string(),
-                    expected: "none or lz4",
-                })
-            }
-        }
+        Ok(())
     }
 
     /// How its batches are kept from being written twice, or that they are not.

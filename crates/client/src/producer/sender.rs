@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use types::{BrokerId, TopicName, TopicPartition};
+use types::{BrokerId, Coded, Reason, TopicName, TopicPartition};
 use wire::v1::broker as v1;
 
 use super::accumulator::Gate;
@@ -288,8 +288,7 @@ impl Sender {
     fn act(&mut self, partition: &TopicPartition, answered: Answered<Ticket>) {
         match answered {
             Answered::Settled(settled) => {
-                if matches!(settled.outcome, Err(ClientError::OutcomeUnknown { .. })) {
-                    // Whatever happened, the leader may be another one by now.
+                if settled.outcome.as_ref().is_err_and(calls_for_new_metadata) {
                     self.refresh(&partition.topic);
                 }
                 self.settle(partition, settled);
@@ -409,6 +408,12 @@ fn undelivered(
         cause: Box::new(cause),
     });
     Settled { ticket: pending.ticket, memory: pending.memory, outcome }
+}
+
+/// Whether a batch that ended so tells that what is known of its topic may be old.
+fn calls_for_new_metadata(error: &ClientError) -> bool {
+    // The leader may be another one by now, or the largest batch that the topic takes a smaller.
+    matches!(error, ClientError::OutcomeUnknown { .. }) || error.reason() == Reason::MessageTooLarge
 }
 
 fn note(noted: &mut BTreeSet<TopicPartition>, partition: &TopicPartition, belongs: bool) {

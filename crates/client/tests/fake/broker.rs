@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures::Stream;
-use record::{Batch, Batches};
+use record::{Batch, Batches, Compression};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -147,6 +147,11 @@ impl FakeBroker {
     /// The size of every batch of a partition.
     pub(crate) fn batch_sizes(&self, partition: usize) -> Vec<usize> {
         self.state().logs[partition].batches.iter().map(|batch| batch.bytes().len()).collect()
+    }
+
+    /// How the batches of a partition are packed.
+    pub(crate) fn codecs(&self, partition: usize) -> Vec<Compression> {
+        self.state().logs[partition].iter().map(|batch| batch.header().compression).collect()
     }
 
     pub(crate) fn overdrawn(&self) -> i64 {

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use client::{
-    Client, ClientError, Delivery, Idempotence, Producer, ProducerConfig, ProducerRecord,
-    RetryUnknownOutcome,
+    Client, ClientError, ConsumerConfig, Delivery, Idempotence, Producer, ProducerConfig,
+    ProducerRecord, RetryUnknownOutcome, StartAt,
 };
+use record::Compression;
 use types::{Code, Coded, PartitionId, Reason};
 
 use crate::broker::{FakeBroker, Produce};
-use crate::{connect, topic};
+use crate::{connect, partition, topic};
 
 pub(crate) async fn send(producer: &Producer, value: &str) -> Delivery {
     let record = ProducerRecord {
@@ -123,6 +124,56 @@ async fn batches_stay_below_what_the_topic_allows() {
     assert_eq!(broker.values(0), numbers(200));
     let sizes = broker.batch_sizes(0);
     assert!(sizes.iter().all(|size| *size <= 500), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn a_topic_whose_limit_was_lowered_gets_smaller_batches_once_it_has_refused_one() {
+    let (broker, client) = start(&[]).await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    send(&producer, "before").await.await.unwrap();
+    broker.configure("max.message.bytes", "500");
+    broker.next_produces([Produce::Refuse(Reason::MessageTooLarge)]);
+    let refused = send(&producer, "refused").await.await.unwrap_err();
+    assert!(matches!(refused, ClientError::NotDelivered { records: 1, .. }), "{refused:?}");
+    assert_eq!(refused.reason(), Reason::MessageTooLarge);
+
+    // It asks for the limit when it is refused, and knows it soon, if not by the next batch.
+    let mut seen = broker.batch_sizes(0).len();
+    for round in 0.. {
+        for value in numbers(200) {
+            drop(send(&producer, &value).await);
+        }
+        producer.flush().await.unwrap();
+        let sizes = broker.batch_sizes(0).split_off(seen);
+        if sizes.iter().all(|size| *size <= 500) {
+            break;
+        }
+        assert!(round < 100, "{sizes:?}");
+        seen += sizes.len();
+    }
+}
+
+#[tokio::test]
+async fn batches_are_packed_as_configured_and_read_back_by_a_consumer() {
+    for compression in Compression::ALL.iter().copied() {
+        let (broker, client) = start(&[]).await;
+        let config = ProducerConfig { compression, ..ProducerConfig::default() };
+        let producer = client.producer(config).unwrap();
+        for value in numbers(100) {
+            drop(send(&producer, &value).await);
+        }
+        producer.close().await.unwrap();
+        assert!(broker.codecs(0).iter().all(|codec| *codec == compression));
+
+        let mut consumer = client.consumer(ConsumerConfig::default());
+        consumer.assign(&[(partition(0), StartAt::Earliest)]).await.unwrap();
+        let mut values = Vec::new();
+        while values.len() < 100 {
+            let batch = consumer.next_batch().await.unwrap().unwrap();
+            values.extend(batch.records.into_iter().map(|record| record.value.unwrap()));
+        }
+        assert_eq!(values, numbers(100), "{compression}");
+    }
 }
 
 #[tokio::test]
