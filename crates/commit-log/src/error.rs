@@ -1,4 +1,5 @@
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use disk::{LockError, is_out_of_space};
@@ -357,12 +358,17 @@ pub enum ReadError {
         end: Offset,
     },
     /// What lies there is no batch, or not the one that belongs there.
-    #[error("{} is damaged: {flaw}", path.display())]
+    #[error(
+        "offsets {} to {} (exclusive) are damaged, {} {flaw}; what lies behind them can be read",
+        lost.start, lost.end, path.display()
+    )]
     Damaged {
         /// The segment.
         path: PathBuf,
         /// What is wrong.
         flaw: Flaw,
+        /// The offsets that cannot be read for that.
+        lost: Range<Offset>,
     },
     /// The disk refused.
     #[error("the log could not be read")]

@@ -35,4 +35,18 @@ pub enum FlawKind {
         /// What it says.
         found: Option<LeaderEpoch>,
     },
+    /// It says that it ends behind everything that was written.
+    #[error("a batch that ends at offset {found} where all end at {end}")]
+    BehindEnd {
+        /// Where the segment ends (exclusive).
+        end: Offset,
+        /// Where it says that it ends (exclusive).
+        found: Offset,
+    },
+    /// The disk does not give it.
+    #[error("the disk does not give it: {cause}")]
+    Unreadable {
+        /// What the system reported.
+        cause: String,
+    },
 }

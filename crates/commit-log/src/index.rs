@@ -7,6 +7,7 @@
 use types::{LogId, Offset, Timestamp};
 
 use crate::checksum::crc32c;
+use crate::resync::Place;
 
 /// A batch begins at `position`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,14 @@ pub(crate) struct IndexEntry {
     pub(crate) position: u32,
     /// Largest timestamp in the segment before it.
     pub(crate) newest_before: Timestamp,
+}
+
+impl IndexEntry {
+    /// Where the batch begins, in a segment that begins at `base`.
+    pub(crate) fn place(self, base: Offset) -> Option<Place> {
+        let offset = base.checked_add(u64::from(self.relative_offset))?;
+        Some(Place { position: u64::from(self.position), offset })
+    }
 }
 
 /// Older than every record: what comes before the first one.
@@ -33,10 +42,21 @@ pub(crate) struct Index {
 pub(crate) struct Lookup {
     /// A batch begins here, at or before the one that is sought.
     pub(crate) position: u64,
+    /// Base offset of that batch, counted from the segment's.
+    pub(crate) relative_offset: u32,
     /// Bytes to the next entry, within which the batch begins; `None` behind the last.
     pub(crate) span: Option<u64>,
     /// Largest timestamp in the segment before `position`.
     pub(crate) newest_before: Timestamp,
+}
+
+impl Lookup {
+    /// Where that batch begins, in a segment that begins at `base`.
+    pub(crate) fn place(&self, base: Offset) -> Place {
+        // A segment has no offset that its base cannot be counted to.
+        let offset = base.checked_add(u64::from(self.relative_offset)).unwrap_or(base);
+        Place { position: self.position, offset }
+    }
 }
 
 impl Index {
@@ -62,11 +82,23 @@ impl Index {
     fn lookup(&self, entries_at_or_before: usize) -> Lookup {
         let (before, after) =
             self.entries.split_at_checked(entries_at_or_before).unwrap_or_default();
-        let (position, newest_before) = before
-            .last()
-            .map_or((0, BEFORE_ALL), |entry| (u64::from(entry.position), entry.newest_before));
+        let first = IndexEntry { relative_offset: 0, position: 0, newest_before: BEFORE_ALL };
+        let IndexEntry { relative_offset, position, newest_before } =
+            before.last().copied().unwrap_or(first);
+        let position = u64::from(position);
         let span = after.first().map(|next| u64::from(next.position).saturating_sub(position));
-        Lookup { position, span, newest_before }
+        Lookup { position, relative_offset, span, newest_before }
+    }
+
+    /// All entries, in the order of the segment.
+    pub(crate) fn entries(&self) -> &[IndexEntry] {
+        &self.entries
+    }
+
+    /// The first entry behind `position`.
+    pub(crate) fn entry_behind(&self, position: u64) -> Option<IndexEntry> {
+        let behind = self.entries.partition_point(|entry| u64::from(entry.position) <= position);
+        self.entries.get(behind).copied()
     }
 
     /// Forgets what begins at or behind `position`.

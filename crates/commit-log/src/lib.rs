@@ -42,7 +42,9 @@ mod meta;
 mod name;
 mod producers;
 mod reader;
+mod resync;
 mod scan;
+pub mod scrub;
 mod segment;
 mod view;
 

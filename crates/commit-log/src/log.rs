@@ -164,6 +164,7 @@ impl<D: Disk> Log<D> {
         let earlier: Arc<[Piece<D>]> = Arc::new([]);
         let producers = ProducerStates::new(config.producers);
         let view = View {
+            log_id: meta.current().log_id,
             log_start,
             end,
             durable_end: end,
@@ -292,6 +293,7 @@ impl<D: Disk> Log<D> {
     pub(crate) fn publish(&self) {
         let Meta { log_start, start_epoch, .. } = self.meta.current();
         self.published.store(View {
+            log_id: self.id(),
             log_start,
             end: self.end,
             durable_end: self.durable_end,

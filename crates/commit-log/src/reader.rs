@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use disk::Disk;
-use record::{Batch, HEADER_LEN};
+use record::{Batch, BatchHeader, HEADER_LEN};
 use types::{LeaderEpoch, Offset, Timestamp};
 
 use crate::error::ReadError;
 use crate::flaw::{Flaw, FlawKind};
-use crate::index::Lookup;
 use crate::name::SegmentName;
+use crate::resync::Place;
 use crate::scan::{Window, check_header};
 use crate::view::{EpochStart, Piece, Published, SegmentExtent, View};
 
@@ -31,6 +31,10 @@ impl<D: Disk> Clone for LogReader<D> {
 impl<D: Disk> LogReader<D> {
     pub(crate) fn new(published: Arc<Published<D>>) -> Self {
         Self { published }
+    }
+
+    pub(crate) fn published(&self) -> &Arc<Published<D>> {
+        &self.published
     }
 
     /// First offset that can be read.
@@ -136,30 +140,68 @@ fn read<D: Disk>(
     };
     let name = piece.segment.name();
     let relative = u32::try_from(from.distance_from(name.base)).unwrap_or(u32::MAX);
-    let Lookup { mut position, span, .. } = piece
+    let lookup = piece
         .segment
         .with_index(|index| index.find_offset(relative))
         .map_err(|source| ReadError::Storage { source })?;
-    let before_first = span.and_then(|span| usize::try_from(span).ok()).unwrap_or_default();
+    let mut place = lookup.place(name.base);
+    let mut before = None;
+    let before_first = lookup.span.and_then(|span| usize::try_from(span).ok()).unwrap_or_default();
     let mut wanted = max_bytes.max(HEADER_LEN).saturating_add(before_first);
     loop {
-        let bytes = piece.read(position, wanted)?;
-        let left = piece.len.saturating_sub(position);
-        let select = Select { name, from, max_bytes, up_to, left };
-        match select.of(&bytes).map_err(|flaw| damaged(piece, position, flaw))? {
-            Selected::Batches(range) => return Ok(Bytes::from(bytes).slice(range)),
-            Selected::More { skip, needed } => {
-                position = position.saturating_add(skip as u64);
-                wanted = needed;
+        let (bytes, fault) = piece.read(place.position, wanted);
+        let bytes = Bytes::from(bytes);
+        let (len, end) = (piece.len, piece.end);
+        let select = Select { name, from, max_bytes, up_to, place, before, len, end };
+        match select.of(&bytes) {
+            Selected::Batches(range) => return Ok(bytes.slice(range)),
+            Selected::More { at, needed, .. }
+                if let Some(fault) = &fault
+                    && at == place
+                    && wanted <= needed =>
+            {
+                let kind = FlawKind::Unreadable { cause: fault.to_string() };
+                (place, before) = (around(piece, at, None, kind, from)?, None);
+            }
+            Selected::More { at, passed, needed } => (place, before, wanted) = (at, passed, needed),
+            Selected::Flawed { at, passed, kind } => {
+                // The damage may be of a batch that nobody wants, on the way to one that is whole.
+                place = around(piece, at, passed, kind, from)?;
+                before = None;
+                wanted = max_bytes.max(HEADER_LEN);
             }
         }
     }
 }
 
-fn damaged<D: Disk>(piece: &Piece<D>, position: u64, flaw: Flaw) -> ReadError {
+/// Damaged batches in a row that one error tells of, so that a reader who goes on behind them comes
+/// to records, and nobody reads a whole segment for one answer.
+const TOLD_BATCHES: u32 = 1_000;
+
+/// Where to go on around a damaged batch, unless `from` is an offset of it. No batch of that offset
+/// lies at `bad`, or the one `before` does not end there.
+fn around<D: Disk>(
+    piece: &Piece<D>,
+    bad: Place,
+    before: Option<Place>,
+    kind: FlawKind,
+    from: Offset,
+) -> Result<Place, ReadError> {
+    let bad = before.filter(|before| !piece.is_whole(*before)).unwrap_or(bad);
+    let on = piece.way_back(bad)?;
+    if on.offset <= from {
+        return Ok(on);
+    }
+    let mut end = on;
+    for _ in 0..TOLD_BATCHES {
+        if piece.end <= end.offset || piece.is_whole(end) {
+            break;
+        }
+        end = piece.way_back(end)?;
+    }
     let path = piece.segment.path().to_path_buf();
-    let position = position.saturating_add(flaw.position);
-    ReadError::Damaged { path, flaw: Flaw { position, kind: flaw.kind } }
+    let flaw = Flaw { position: bad.position, kind };
+    Err(ReadError::Damaged { path, flaw, lost: bad.offset..end.offset })
 }
 
 /// Which of the batches in some bytes answer a read.
@@ -168,61 +210,82 @@ struct Select {
     from: Offset,
     max_bytes: usize,
     up_to: Offset,
-    /// Bytes of the segment from the first of these on.
-    left: u64,
+    /// Where the first of these bytes lies: the beginning of a batch.
+    place: Place,
+    /// The batch before, if it was passed over by what its header says.
+    before: Option<Place>,
+    /// Bytes of the segment, and the offset behind its last.
+    len: u64,
+    end: Offset,
 }
 
 #[derive(Debug)]
 enum Selected {
     /// These bytes are the answer.
     Batches(Range<usize>),
-    /// The batch in question begins after `skip` bytes and is not whole: read `needed` from there.
-    More { skip: usize, needed: usize },
+    /// The batch in question begins there and is not whole: read `needed` from there.
+    More { at: Place, passed: Option<Place>, needed: usize },
+    /// What lies there is not the batch that belongs there.
+    Flawed { at: Place, passed: Option<Place>, kind: FlawKind },
 }
 
 impl Select {
-    fn of(&self, bytes: &[u8]) -> Result<Selected, Flaw> {
+    fn of(&self, bytes: &Bytes) -> Selected {
         let mut start = None;
-        let mut at = 0;
-        let mut expected = None;
+        let mut skip = 0;
+        let mut offset = self.place.offset;
+        let mut passed = self.before;
         loop {
-            let left = self.left.saturating_sub(at as u64);
-            let rest = bytes.get(at..).unwrap_or_default();
-            let first = start.unwrap_or(at);
+            let position = self.place.position.saturating_add(skip as u64);
+            let at = Place { position, offset };
+            let left = self.len.saturating_sub(position);
+            let rest = bytes.get(skip..).unwrap_or_default();
+            let first = start.unwrap_or(skip);
             if left == 0 || (start.is_some() && rest.len() < HEADER_LEN) {
-                return Ok(Selected::Batches(first..at));
+                return Selected::Batches(first..skip);
             }
             if rest.len() < HEADER_LEN && (rest.len() as u64) < left {
-                return Ok(Selected::More { skip: at, needed: HEADER_LEN.max(self.max_bytes) });
+                return Selected::More { at, passed, needed: HEADER_LEN.max(self.max_bytes) };
             }
-            let header = match check_header(self.name, rest, expected, left) {
+            let header = match self.header(rest, at, left) {
                 Ok(header) => header,
                 // What lies before it is good; the next read will come upon it first.
-                Err(_later) if start.is_some() => return Ok(Selected::Batches(first..at)),
-                Err(kind) => return Err(Flaw { position: at as u64, kind }),
+                Err(_later) if start.is_some() => return Selected::Batches(first..skip),
+                Err(kind) => return Selected::Flawed { at, passed, kind },
             };
-            let end = at.saturating_add(header.total_len());
-            expected = Some(header.end_offset());
+            let end = skip.saturating_add(header.total_len());
             if header.end_offset() <= self.from {
-                at = end;
+                (skip, offset, passed) = (end, header.end_offset(), Some(at));
                 continue;
             }
             if self.up_to < header.end_offset() {
-                return Ok(Selected::Batches(first..at));
+                return Selected::Batches(first..skip);
             }
             if start.is_some() && end.saturating_sub(first) > self.max_bytes {
-                return Ok(Selected::Batches(first..at));
+                return Selected::Batches(first..skip);
             }
             if bytes.len() < end {
                 if start.is_some() {
-                    return Ok(Selected::Batches(first..at));
+                    return Selected::Batches(first..skip);
                 }
                 let needed = header.total_len().max(self.max_bytes);
-                return Ok(Selected::More { skip: at, needed });
+                return Selected::More { at, passed, needed };
+            }
+            if header.base_offset < self.from
+                && let Err(error) = Batch::verify(bytes.slice(skip..end))
+            {
+                // What it says of its end is all that makes it the one that is wanted.
+                return Selected::Flawed { at, passed, kind: FlawKind::Batch(error) };
             }
             start = Some(first);
-            at = end;
+            (skip, offset) = (end, header.end_offset());
         }
+    }
+
+    fn header(&self, bytes: &[u8], at: Place, left: u64) -> Result<BatchHeader, FlawKind> {
+        let header = check_header(self.name, bytes, Some(at.offset), left)?;
+        let (end, found) = (self.end, header.end_offset());
+        if end < found { Err(FlawKind::BehindEnd { end, found }) } else { Ok(header) }
     }
 }
 
@@ -253,29 +316,39 @@ fn search_piece<D: Disk>(
     start: Offset,
 ) -> Result<Option<(Offset, Timestamp)>, ReadError> {
     let segment = &piece.segment;
-    let mut position = segment
+    let name = segment.name();
+    let mut at = segment
         .with_index(|index| index.find_timestamp(timestamp))
         .map_err(|source| ReadError::Storage { source })?
-        .position;
+        .place(name.base);
     let mut window = Window::new(segment.file(), piece.len);
-    let mut expected = None;
-    let flawed = |position, kind| damaged(piece, 0, Flaw { position, kind: FlawKind::Batch(kind) });
+    // One that is damaged may be the first that is young enough: nobody can tell.
+    let flawed = |at: Place, before: Option<Place>, kind| {
+        // Of neither batch: the damage is told, whichever it is.
+        match around(piece, at, before, kind, before.unwrap_or(at).offset) {
+            Err(damaged) => damaged,
+            Ok(_nothing_lost) => piece.unreadable(std::io::ErrorKind::InvalidData.into()),
+        }
+    };
+    let mut before = None;
     while let Some(header) = window
-        .header(segment.name(), position, expected)
+        .header(name, at.position, Some(at.offset))
         .map_err(|error| piece.unreadable(error))?
     {
-        let header = header.map_err(|flaw| damaged(piece, 0, flaw))?;
+        let header = header.map_err(|flaw| flawed(at, before, flaw.kind))?;
         if timestamp <= header.max_timestamp && start < header.end_offset() {
             let bytes = window
-                .get(position, header.total_len())
+                .get(at.position, header.total_len())
                 .map_err(|error| piece.unreadable(error))?;
-            let batch = Batch::verify(bytes).map_err(|error| flawed(position, error))?;
+            let batch =
+                Batch::verify(bytes).map_err(|error| flawed(at, None, FlawKind::Batch(error)))?;
             if let Some(found) = search_batch(&batch, timestamp, start) {
                 return Ok(Some(found));
             }
         }
-        expected = Some(header.end_offset());
-        position = position.saturating_add(header.total_len() as u64);
+        let position = at.position.saturating_add(header.total_len() as u64);
+        before = Some(at);
+        at = Place { position, offset: header.end_offset() };
     }
     Ok(None)
 }

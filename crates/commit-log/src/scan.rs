@@ -20,13 +20,25 @@ pub(crate) struct Window<'a, F> {
     file: &'a F,
     /// Where the file ends for us.
     len: u64,
+    read_ahead: usize,
     start: u64,
     bytes: Bytes,
+    bytes_read: u64,
 }
 
 impl<'a, F: DiskFile> Window<'a, F> {
     pub(crate) fn new(file: &'a F, len: u64) -> Self {
-        Self { file, len, start: 0, bytes: Bytes::new() }
+        Self::reading_ahead(file, len, READ_AHEAD)
+    }
+
+    /// One that reads so many bytes at once, or more if more are asked for.
+    pub(crate) fn reading_ahead(file: &'a F, len: u64, read_ahead: usize) -> Self {
+        Self { file, len, read_ahead, start: 0, bytes: Bytes::new(), bytes_read: 0 }
+    }
+
+    /// Bytes that it has read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// The bytes `position..position + wanted`, fewer at the end of the file.
@@ -36,9 +48,17 @@ impl<'a, F: DiskFile> Window<'a, F> {
         if let Some(held) = self.held(position, wanted) {
             return Ok(held);
         }
-        let mut buffer = vec![0; wanted.max(READ_AHEAD).min(left)];
-        self.file.read_exact_at(&mut buffer, position)?;
+        let mut buffer = vec![0; wanted.max(self.read_ahead).min(left)];
+        if let Err(error) = self.file.read_exact_at(&mut buffer, position) {
+            // What lies behind may be what cannot be read: that is for whoever comes to it.
+            if buffer.len() == wanted {
+                return Err(error);
+            }
+            buffer.truncate(wanted);
+            self.file.read_exact_at(&mut buffer, position)?;
+        }
         self.start = position;
+        self.bytes_read += buffer.len() as u64;
         self.bytes = Bytes::from(buffer);
         Ok(self.bytes.slice(..wanted))
     }

@@ -25,10 +25,12 @@ pub(crate) struct Segment<D: Disk> {
 
 #[derive(Debug)]
 enum SegmentIndex {
-    /// In memory.
+    /// In memory only: the segment is not sealed.
     Held(Index),
     /// In its own file; read when first asked.
     Stored,
+    /// In its own file, and in memory since it was asked.
+    Read(Index),
 }
 
 impl<D: Disk> Segment<D> {
@@ -122,6 +124,18 @@ impl<D: Disk> Segment<D> {
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = SegmentIndex::Held(index);
     }
 
+    /// Whether the index lies in a file of its own, so that nothing changes here any more.
+    pub(crate) fn is_sealed(&self) -> bool {
+        !matches!(
+            &*self.index.read().unwrap_or_else(PoisonError::into_inner),
+            SegmentIndex::Held(_)
+        )
+    }
+
+    pub(crate) fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// Leaves the index to its file.
     pub(crate) fn release_index(&self) {
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = SegmentIndex::Stored;
@@ -133,20 +147,19 @@ impl<D: Disk> Segment<D> {
         match &mut *index {
             SegmentIndex::Held(index) => index.note(interval, entry),
             // Appends go to segments whose index is in memory; a lost entry would only cost time.
-            SegmentIndex::Stored => {}
+            SegmentIndex::Stored | SegmentIndex::Read(_) => {}
         }
     }
 
     /// Asks the index, reading or rebuilding it if it is not in memory.
     pub(crate) fn with_index<T>(&self, ask: impl Fn(&Index) -> T) -> Result<T, StorageFault> {
-        if let SegmentIndex::Held(index) =
-            &*self.index.read().unwrap_or_else(PoisonError::into_inner)
-        {
-            return Ok(ask(index));
+        match &*self.index.read().unwrap_or_else(PoisonError::into_inner) {
+            SegmentIndex::Held(index) | SegmentIndex::Read(index) => return Ok(ask(index)),
+            SegmentIndex::Stored => {}
         }
         let index = self.load_index()?;
         let answer = ask(&index);
-        self.hold_index(index);
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = SegmentIndex::Read(index);
         Ok(answer)
     }
 

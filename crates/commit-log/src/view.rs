@@ -1,11 +1,13 @@
 //! What readers see of a log: a picture that the writer replaces as a whole.
 
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use disk::{Disk, DiskFile};
-use types::{LeaderEpoch, Offset, Timestamp};
+use types::{LeaderEpoch, LogId, Offset, Timestamp};
 
 use crate::error::{Action, ReadError, StorageFault};
+use crate::resync::{Place, Resync};
 use crate::segment::Segment;
 
 /// A segment as far as it is part of the log.
@@ -38,17 +40,57 @@ impl<D: Disk> Piece<D> {
         self.segment.name().epoch
     }
 
-    /// Up to `wanted` bytes from `position` on, fewer only at the end of the piece.
-    pub(crate) fn read(&self, position: u64, wanted: usize) -> Result<Vec<u8>, ReadError> {
+    /// Up to `wanted` bytes from `position` on, fewer at the end of the piece, or where the disk does
+    /// not give them all.
+    pub(crate) fn read(&self, position: u64, wanted: usize) -> (Vec<u8>, Option<io::Error>) {
         let left = usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX);
+        let wanted = wanted.min(left);
         let file = self.segment.file();
-        file.read_vec_at(wanted.min(left), position).map_err(|error| self.unreadable(error))
+        match file.read_vec_at(wanted, position) {
+            Ok(bytes) => (bytes, None),
+            Err(error) => (read_some(file, position, wanted), Some(error)),
+        }
     }
 
-    pub(crate) fn unreadable(&self, error: std::io::Error) -> ReadError {
+    /// Whether a whole batch lies at `place`.
+    pub(crate) fn is_whole(&self, place: Place) -> bool {
+        self.resync().is_whole(place)
+    }
+
+    fn resync(&self) -> Resync<'_, D::File> {
+        Resync { file: self.segment.file(), name: self.segment.name(), len: self.len }
+    }
+
+    /// Where to go on behind `bad`, at which no whole batch of that offset lies.
+    pub(crate) fn way_back(&self, bad: Place) -> Result<Place, ReadError> {
+        let base = self.base();
+        let entry = self
+            .segment
+            .with_index(|index| index.entry_behind(bad.position))
+            .map_err(|source| ReadError::Storage { source })?;
+        let end = Place { position: self.len, offset: self.end };
+        let known = entry.and_then(|entry| entry.place(base)).unwrap_or(end);
+        Ok(self.resync().way_back(bad, known))
+    }
+
+    pub(crate) fn unreadable(&self, error: io::Error) -> ReadError {
         let source: StorageFault = Action::Read.failed(self.segment.path())(error);
         ReadError::Storage { source }
     }
+}
+
+/// What the disk gives of these bytes before it refuses.
+fn read_some<F: DiskFile>(file: &F, position: u64, wanted: usize) -> Vec<u8> {
+    let mut bytes = vec![0; wanted];
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, position.saturating_add(read as u64)) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => read += more,
+        }
+    }
+    bytes.truncate(read);
+    bytes
 }
 
 /// One file of a log, as retention sees it.
@@ -77,6 +119,7 @@ pub struct EpochStart {
 /// A picture of a log.
 #[derive(Debug)]
 pub(crate) struct View<D: Disk> {
+    pub(crate) log_id: LogId,
     pub(crate) log_start: Offset,
     pub(crate) end: Offset,
     pub(crate) durable_end: Offset,

@@ -132,7 +132,7 @@ impl FaultyDisk {
         self.state().rot(path, position)
     }
 
-    /// Makes a byte of a file unreadable, for good: a read that touches it fails.
+    /// Makes a byte of a file unreadable, for good: a read ends before it, and fails at it.
     ///
     /// # Errors
     /// `NotFound` if there is no such file.

@@ -18,4 +18,5 @@ mod reading;
 mod real;
 mod recovery;
 mod refusals;
+mod scrub;
 mod segments;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use commit_log::{
     AppendError, DamageKind, DirectoryError, Flaw, FlawKind, LogConfig, LogError, Recovered,
 };
-use disk::{Disk, DiskFile, Operation, PlannedFault};
+use disk::{Disk, DiskFile};
 use record::RecordError;
 use types::{Durability, LeaderEpoch, Offset};
 
@@ -139,9 +139,7 @@ fn a_segment_that_went_missing_is_damage() {
 fn a_segment_that_cannot_be_read_is_damage_of_its_log_alone() {
     let mut lab = three(one_segment(Durability::Fsync));
     lab.create(1);
-    let path_contains = "0-1.log".to_owned();
-    let error = std::io::ErrorKind::Other;
-    lab.disk.fail(PlannedFault { operation: Operation::Read, path_contains, after: 0, error });
+    lab.disk.spoil(&folder(0).join("00000000000000000000-1.log"), 3).unwrap();
     lab.kill();
     let Recovered::Damaged(damage) = lab.outcome() else { panic!("not noticed") };
     assert!(matches!(damage.kind, DamageKind::Unreadable(_)));

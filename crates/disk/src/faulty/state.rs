@@ -219,15 +219,18 @@ impl State {
         if let Some(error) = self.misfortune.planned(Operation::Read, &path) {
             return Err(error);
         }
-        let end = position.saturating_add(buffer.len() as u64);
-        if self.spoilt.iter().any(|(spoilt, at)| *spoilt == node && (position..end).contains(at)) {
+        let spoilt = self.spoilt.iter().filter(|(spoilt, at)| *spoilt == node && position <= *at);
+        let readable = spoilt.map(|(_, at)| at - position).min();
+        if readable == Some(0) {
             return Err(io::Error::other("the medium cannot be read there"));
         }
+        let readable = readable.and_then(|readable| usize::try_from(readable).ok());
         let short = self.random.one_in(4).then(|| self.random.below(buffer.len()).max(1));
         let file = self.file_node(node)?;
         let start = usize::try_from(position).unwrap_or(usize::MAX).min(file.visible().len());
         let (_, rest) = file.visible().split_at(start);
-        let read = rest.len().min(buffer.len()).min(short.unwrap_or(usize::MAX));
+        let bounds = [short, readable].into_iter().flatten();
+        let read = bounds.fold(rest.len().min(buffer.len()), usize::min);
         for (target, byte) in buffer.iter_mut().zip(rest.iter().take(read)) {
             *target = *byte;
         }
