@@ -151,7 +151,11 @@ impl FakeBroker {
 
     /// How the batches of a partition are packed.
     pub(crate) fn codecs(&self, partition: usize) -> Vec<Compression> {
-        self.state().logs[partition].iter().map(|batch| batch.header().compression).collect()
+        self.state().logs[partition]
+            .batches
+            .iter()
+            .map(|batch| batch.header().compression)
+            .collect()
     }
 
     pub(crate) fn overdrawn(&self) -> i64 {
