@@ -9,6 +9,7 @@ use cluster::MetadataImage;
 use cluster::config::TopicConfigs;
 use commit_log::{LogConfig, LogKey};
 use daemon::clock::Clock;
+use futures::{StreamExt, stream};
 use replication::Membership;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,10 @@ pub(crate) struct Lost {
     /// First offset that is not there.
     pub(crate) from: Offset,
 }
+
+/// Logs that are asked for together: enough to keep the disk busy, few enough to leave the writer's
+/// queue to producers.
+const MADE_AT_ONCE: usize = 256;
 
 /// One log in the directory.
 #[derive(Debug)]
@@ -150,8 +155,13 @@ impl Follower {
         let mut unusable = BTreeMap::new();
         let duties = duties(&image, self.own_id, &self.topic_defaults);
         self.followed = self.remove_all_but(&duties).await;
+        let mut not_made = self.make_missing(&duties).await;
         for (key, duty) in duties {
-            if let Err(failure) = self.fulfil(key, &duty).await {
+            let done = match not_made.remove(&key) {
+                Some(failure) => Err(failure),
+                None => self.fulfil(key, &duty).await,
+            };
+            if let Err(failure) = done {
                 error!(
                     error = &failure as &dyn std::error::Error,
                     topic = %duty.name.topic,
@@ -200,6 +210,33 @@ impl Follower {
         followed
     }
 
+    /// Makes the logs that are missing, many at a time: the disk takes their syncs together.
+    async fn make_missing(
+        &mut self,
+        duties: &BTreeMap<LogKey, Duty>,
+    ) -> BTreeMap<LogKey, LogChangeError> {
+        let mut making = Vec::new();
+        for (key, duty) in duties {
+            if !self.held.contains_key(key) && !self.damaged.contains_key(key) {
+                making.push(make(self.directory.clone(), *key, duty.config.clone()));
+            }
+        }
+        let made: Vec<_> = stream::iter(making).buffer_unordered(MADE_AT_ONCE).collect().await;
+        let mut not_made = BTreeMap::new();
+        for (key, config, made) in made {
+            match made {
+                Ok(log) => {
+                    let held = Held { log, config: Some(config), running: None };
+                    self.held.insert(key, held);
+                }
+                Err(failure) => {
+                    not_made.insert(key, failure);
+                }
+            }
+        }
+        not_made
+    }
+
     async fn fulfil(&mut self, key: LogKey, duty: &Duty) -> Result<(), LogChangeError> {
         // Before anything that the disk can refuse: what is over is over.
         if let Some(held) = self.held.get_mut(&key) {
@@ -245,22 +282,17 @@ impl Follower {
         Ok(())
     }
 
-    /// Makes the log, or has it kept as it is configured now.
+    /// Has a log kept as it is configured now.
     async fn keep_log(&mut self, key: LogKey, config: &LogConfig) -> Result<(), LogChangeError> {
         if let Some(Lost { path, from }) = self.damaged.get(&key).cloned() {
             return Err(LogChangeError::Damaged { path, lost_from: from });
         }
         match self.held.get_mut(&key) {
-            Some(held) if held.config.as_ref() == Some(config) => {}
-            Some(held) => {
+            Some(held) if held.config.as_ref() != Some(config) => {
                 self.directory.configure(key, config.clone()).await?;
                 held.config = Some(config.clone());
             }
-            None => {
-                let log = self.directory.create_log(key, config.clone()).await?;
-                let held = Held { log, config: Some(config.clone()), running: None };
-                self.held.insert(key, held);
-            }
+            Some(_) | None => {}
         }
         Ok(())
     }
@@ -277,6 +309,15 @@ impl Running {
         }
         self.lead = lead.clone();
     }
+}
+
+async fn make(
+    directory: DirectoryQueue,
+    key: LogKey,
+    config: LogConfig,
+) -> (LogKey, LogConfig, Result<Log, LogChangeError>) {
+    let made = directory.create_log(key, config.clone()).await;
+    (key, config, made)
 }
 
 async fn end(running: Option<Running>) {

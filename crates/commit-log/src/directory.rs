@@ -1,5 +1,6 @@
 //! One data directory and the only hand that writes in it.
 
+mod create;
 mod fence;
 mod open;
 mod step;
@@ -12,6 +13,7 @@ use disk::Disk;
 use record::{Batch, HEADER_LEN};
 use types::{DirectoryId, LeaderEpoch, LogId, Offset, Timestamp};
 
+pub use create::NewLog;
 pub use open::JournalFound;
 pub use upkeep::{Upkeep, UpkeepDone, UpkeepScope};
 
@@ -20,7 +22,7 @@ use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
 use crate::journal::Journal;
 use crate::log::{Failure, Log, RecoveredLog, sweep};
-use crate::name::{Aside, LogKey, aside_folder, new_folder};
+use crate::name::{Aside, LogKey, aside_folder};
 use crate::reader::LogReader;
 use upkeep::UpkeepStage;
 
@@ -146,34 +148,6 @@ impl<D: Disk> Directory<D> {
     /// What the disk reports.
     pub fn free_bytes(&self) -> Result<u64, StorageFault> {
         self.disk.free_bytes(&self.path).map_err(Action::Read.failed(&self.path))
-    }
-
-    /// Makes an empty log that begins at `start`, durably. `id` must be new: 16 random bytes.
-    ///
-    /// # Errors
-    /// [`LogError::Exists`], or what the disk reports.
-    pub fn create_log(
-        &mut self,
-        log: LogKey,
-        id: LogId,
-        config: LogConfig,
-        start: Offset,
-    ) -> Result<LogReader<D>, LogError> {
-        self.check_fence()?;
-        if self.logs.contains_key(&log) || self.damaged.contains(&log) {
-            return Err(LogError::Exists { log });
-        }
-        let (new, folder) = (self.path.join(new_folder(id)), self.path.join(log.to_string()));
-        let created = Log::create(&self.disk, &new, &folder, log, id, (config, start))
-            .and_then(|created| self.sync_names().map(|()| created));
-        if created.as_ref().is_err_and(|fault| !fault.is_final()) {
-            // Or every new try on a full disk would leave a folder. The next start tries again.
-            sweep(&self.disk, &new).ok();
-        }
-        let created = self.stored(created)?;
-        let reader = created.reader();
-        self.logs.insert(log, created);
-        Ok(reader)
     }
 
     /// Removes a log and all it holds; once this returns no crash brings it back. Readers that

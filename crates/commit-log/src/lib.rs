@@ -50,7 +50,7 @@ mod view;
 
 pub use config::{DirectoryConfig, JournalConfig, LogConfig};
 pub use directory::{
-    Append, AppendAt, Appended, Directory, JournalFound, Upkeep, UpkeepDone, UpkeepScope,
+    Append, AppendAt, Appended, Directory, JournalFound, NewLog, Upkeep, UpkeepDone, UpkeepScope,
 };
 pub use error::{Action, AppendError, DirectoryError, Fenced, LogError, ReadError, StorageFault};
 pub use flaw::{Flaw, FlawKind};

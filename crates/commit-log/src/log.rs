@@ -14,6 +14,7 @@ use types::{Durability, LeaderEpoch, LogId, Offset, Timestamp};
 
 use crate::checkpoint::JournalPosition;
 use crate::config::LogConfig;
+use crate::directory::NewLog;
 use crate::duty::{Background, Changes, Duty};
 use crate::error::{Action, StorageFault};
 use crate::meta::{Meta, MetaFile, Stage};
@@ -124,18 +125,17 @@ impl<D: Disk> Unsynced<D> {
 }
 
 impl<D: Disk> Log<D> {
-    /// Prepares an empty log in `folder`, durable but for the folder's own name, and `rename`s it
-    /// to where it belongs.
-    pub(crate) fn create(
+    /// Prepares an empty log in `new_folder`, durable but for that folder's own name. It is one
+    /// once the folder is called `folder`.
+    pub(crate) fn prepare(
         disk: &D,
         new_folder: &Path,
         folder: &Path,
-        key: LogKey,
-        id: LogId,
-        (config, start): (LogConfig, Offset),
+        new: &NewLog,
     ) -> Result<Self, StorageFault> {
+        let start = new.start;
         let meta = Meta {
-            log_id: id,
+            log_id: new.id,
             log_start: start,
             recovery_point: start,
             start_epoch: None,
@@ -146,8 +146,7 @@ impl<D: Disk> Log<D> {
         disk.create_dir(new_folder).map_err(Action::Create.failed(new_folder))?;
         let meta = MetaFile::create(disk, new_folder, meta)?;
         disk.sync_dir(new_folder).map_err(Action::Sync.failed(new_folder))?;
-        disk.rename(new_folder, folder).map_err(Action::Rename.failed(folder))?;
-        Ok(Self::assemble(disk, folder, key, config, meta, Vec::new()))
+        Ok(Self::assemble(disk, folder, new.log, new.config.clone(), meta, Vec::new()))
     }
 
     /// Puts a log together from segments that are durable to their ends.

@@ -60,11 +60,13 @@ impl<D: Disk> MetaFile<D> {
     pub(crate) fn create(disk: &D, folder: &Path, meta: Meta) -> Result<Self, StorageFault> {
         let path = folder.join(META_FILE);
         let file = disk.create_new(&path).map_err(Action::Create.failed(&path))?;
-        let mut created = Self { file, current: meta, sequence: 0 };
-        for _ in 0..SLOTS {
-            created.write(folder, meta)?;
+        let sequence = SLOTS;
+        for written in 1..=sequence {
+            file.write_all_at(&encode(written, meta), position_of(written))
+                .map_err(Action::Write.failed(&path))?;
         }
-        Ok(created)
+        file.sync_data().map_err(Action::Sync.failed(&path))?;
+        Ok(Self { file, current: meta, sequence })
     }
 
     /// Reads the file; `None` if neither slot is valid.
@@ -95,7 +97,7 @@ impl<D: Disk> MetaFile<D> {
     /// Replaces the numbers, durably. After an error either the old or the new ones stand.
     pub(crate) fn write(&mut self, folder: &Path, meta: Meta) -> Result<(), StorageFault> {
         let sequence = self.sequence + 1;
-        let position = sequence.checked_rem(SLOTS).unwrap_or_default() * SLOT_STRIDE;
+        let position = position_of(sequence);
         let path = folder.join(META_FILE);
         self.file
             .write_all_at(&encode(sequence, meta), position)
@@ -105,6 +107,11 @@ impl<D: Disk> MetaFile<D> {
         self.current = meta;
         Ok(())
     }
+}
+
+/// Where the numbers of that sequence lie.
+fn position_of(sequence: u64) -> u64 {
+    sequence.checked_rem(SLOTS).unwrap_or_default() * SLOT_STRIDE
 }
 
 fn encode(sequence: u64, meta: Meta) -> [u8; SLOT_LEN] {

@@ -4,7 +4,7 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-use commit_log::{Append, Directory, LogError, UpkeepScope};
+use commit_log::{Append, Directory, LogError, NewLog, UpkeepScope};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use types::{Coded, Offset, Reason};
 
 use super::upkeep::UpkeepThread;
-use super::{AppendResult, DirectoryQueue, Request, WriterGone};
+use super::{AppendResult, DirectoryQueue, Log, Request, WriterGone};
 
 /// The writer's thread.
 #[derive(Debug)]
@@ -35,7 +35,8 @@ impl Writer {
     ) -> io::Result<(DirectoryQueue, Self)> {
         let (requests, queue) = mpsc::channel(queue);
         let upkeep = UpkeepThread::start(requests.downgrade())?;
-        let writing = Writing { directory, upkeep, clock, group: Group::default() };
+        let writing =
+            Writing { directory, upkeep, clock, group: Group::default(), created: vec![] };
         let thread = Builder::new()
             .name("directory-writer".to_owned())
             .spawn(move || writing.run(queue, group_commit))?;
@@ -55,6 +56,8 @@ struct Writing {
     upkeep: UpkeepThread,
     clock: Clock,
     group: Group,
+    /// Logs to be made together, and who waits for each.
+    created: Vec<(NewLog, oneshot::Sender<Result<Log, LogError>>)>,
 }
 
 impl Writing {
@@ -73,18 +76,26 @@ impl Writing {
     }
 
     fn take(&mut self, request: Request) {
-        if let Request::Append { append, done, memory } = request {
-            self.group.push(append, done, memory);
-            return;
-        }
-        // What was queued before a change happens before it.
+        // What was queued before a change happens before it. Logs that are made stand in nobody's
+        // way: nothing can be queued for one before its maker is answered.
+        let request = match request {
+            Request::Append { append, done, memory } => {
+                return self.group.push(append, done, memory);
+            }
+            Request::Create { key, id, config, done } => {
+                let start = Offset::ZERO;
+                return self.created.push((NewLog { log: key, id, config, start }, done));
+            }
+            change @ (Request::Configure { .. }
+            | Request::Delete { .. }
+            | Request::AdvanceStart { .. }
+            | Request::Upkeep
+            | Request::Upkept(_)) => change,
+        };
         self.commit();
         let directory = &mut self.directory;
         match request {
-            Request::Append { .. } => {}
-            Request::Create { key, id, config, done } => {
-                answer(done, directory.create_log(key, id, config, Offset::ZERO));
-            }
+            Request::Append { .. } | Request::Create { .. } => {}
             Request::Configure { key, config, done } => {
                 answer(done, directory.set_config(key, config));
             }
@@ -98,6 +109,10 @@ impl Writing {
     }
 
     fn commit(&mut self) {
+        let (new, waiting): (Vec<_>, Vec<_>) = self.created.drain(..).unzip();
+        for (made, done) in self.directory.create_logs(new).into_iter().zip(waiting) {
+            answer(done, made);
+        }
         self.group.commit(&mut self.directory, self.clock);
         if self.directory.needs_upkeep() {
             self.begin_upkeep(UpkeepScope::Journal);

@@ -6,8 +6,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use commit_log::{
-    Directory, DirectoryConfig, DirectoryError, JournalConfig, LogConfig, ReadError, Upkeep,
-    UpkeepScope,
+    Directory, DirectoryConfig, DirectoryError, JournalConfig, LogConfig, NewLog, ReadError,
+    Upkeep, UpkeepScope,
 };
 use disk::RealDisk;
 use types::{DirectoryId, Durability, LogId, Offset};
@@ -59,17 +59,22 @@ fn hundreds_of_logs_go_through_the_journal_while_another_thread_syncs_them() {
         Directory::open(RealDisk, dir.path(), config, id, millis(0)).unwrap()
     };
     let mut directory = open();
-    for partition in 0..LOGS {
+    let new = |partition: u32| {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&partition.to_be_bytes());
-        let config = small_segments(Durability::Fsync);
-        let id = LogId::from_bytes(id);
-        directory.create_log(key(partition), id, config, Offset::ZERO).unwrap();
+        let (log, config) = (key(partition), small_segments(Durability::Fsync));
+        NewLog { log, id: LogId::from_bytes(id), config, start: Offset::ZERO }
+    };
+    for (partition, made) in (0..).zip(directory.create_logs((0..LOGS).map(new).collect())) {
+        made.unwrap();
+        assert!(directory.reader(key(partition)).is_some());
     }
     let (work, rounds) = sync_channel::<Upkeep<RealDisk>>(1);
     let (finished, done) = sync_channel(1);
     let upkeep = thread::spawn(move || {
-        rounds.iter().for_each(|round| finished.send(round.run()).unwrap());
+        for round in rounds {
+            finished.send(round.run()).unwrap();
+        }
     });
     let mut finished_rounds = 0;
     let mut under_way = false;

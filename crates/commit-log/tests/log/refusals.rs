@@ -1,6 +1,6 @@
 //! What a log does not take, and says so.
 
-use commit_log::{Append, AppendAt, AppendError, LogError};
+use commit_log::{Append, AppendAt, AppendError, LogConfig, LogError, NewLog};
 use disk::Disk;
 use types::{Coded, Durability, LeaderEpoch, LogId, Offset, Reason};
 
@@ -80,6 +80,17 @@ fn a_log_is_made_once_and_only_what_is_there_is_changed() {
     let (id, config) = (LogId::from_bytes([8; 16]), lab.config.clone());
     let again = lab.directory().create_log(key(0), id, config, Offset::ZERO);
     assert!(matches!(again, Err(LogError::Exists { .. })));
+    let new = |partition| NewLog {
+        log: key(partition),
+        id: LogId::from_bytes([u8::try_from(10 + partition).unwrap(); 16]),
+        config: LogConfig::default(),
+        start: Offset::ZERO,
+    };
+    let made = lab.directory().create_logs(vec![new(0), new(5), new(5), new(6)]);
+    assert!(matches!(
+        made.as_slice(),
+        [Err(LogError::Exists { .. }), Ok(_), Err(LogError::Exists { .. }), Ok(_)]
+    ));
     assert!(matches!(lab.directory().delete_log(key(4)), Err(LogError::Unknown { .. })));
     assert!(matches!(lab.directory().roll(key(4)), Err(LogError::Unknown { .. })));
 }
