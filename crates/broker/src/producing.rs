@@ -14,8 +14,11 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use types::{Coded, PartitionId, Reason, Timestamp, TopicPartition};
 
+use self::checking::{Checking, Interrupted};
 use crate::partition::{Answer, Partition, PartitionError, Produce};
 use crate::partitions::{Partitions, RoutingError, choices};
+
+mod checking;
 
 /// What is to be appended.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,6 +135,7 @@ pub(crate) struct Producing {
     memory: Arc<Semaphore>,
     /// Whose turn it is among the partitions, for records without a key.
     turn: Arc<AtomicUsize>,
+    checking: Checking,
     clock: Clock,
 }
 
@@ -139,7 +143,8 @@ impl Producing {
     /// At most `memory` bytes of produces wait at any time.
     pub(crate) fn new(partitions: Partitions, memory: u32, clock: Clock) -> Self {
         let memory = Arc::new(Semaphore::new(memory as usize));
-        Self { partitions, memory, turn: Arc::new(AtomicUsize::new(0)), clock }
+        let (turn, checking) = (Arc::new(AtomicUsize::new(0)), Checking::new());
+        Self { partitions, memory, turn, checking, clock }
     }
 
     /// The partition for records that name none: by the first one's key, or in turn.
@@ -163,7 +168,7 @@ impl Producing {
         when_full: WhenFull,
     ) -> Result<Answer, AppendFailure> {
         let partition = self.partitions.led(&append.partition)?;
-        let batches = self.verify(&partition, append.payload)?;
+        let batches = self.verify(&partition, append.payload).await?;
         let size = batches.iter().map(|batch| batch.bytes().len()).sum();
         let memory = self.memory_for(size, when_full).await?;
         let deadline = self.clock.monotonic().saturating_add(append.timeout);
@@ -187,10 +192,17 @@ impl Producing {
         Ok(self.append(append, WhenFull::Refuse).await?.await?)
     }
 
-    fn verify(&self, partition: &Partition, payload: Payload) -> Result<Vec<Batch>, AppendFailure> {
+    async fn verify(
+        &self,
+        partition: &Partition,
+        payload: Payload,
+    ) -> Result<Vec<Batch>, AppendFailure> {
         let limit = partition.limits().max_message_bytes;
         let batches = match payload {
-            Payload::Batches(bytes) => Batch::split(bytes, limit),
+            Payload::Batches(bytes) => {
+                let split = self.checking.split(bytes, limit).await;
+                split.map_err(|Interrupted| AppendFailure::ShuttingDown)?
+            }
             Payload::Records(records) => {
                 build(&records, self.clock.now(), limit).map(|batch| batch.into_iter().collect())
             }
