@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use types::{Offset, PartitionId, TopicName, TopicPartition};
 
 /// Nothing here takes that long; a test that hangs fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn partition() -> TopicPartition {
     TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(0))
