@@ -1,6 +1,6 @@
 //! Bodies of the data path against what stock gRPC sends and expects, byte by byte.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may stop")]
+#![expect(clippy::unwrap_used, reason = "a test that fails may stop")]
 
 use std::convert::Infallible;
 use std::pin::pin;
