@@ -6,6 +6,8 @@
 //! - **Once.** A batch keeps its producer, epoch and sequence over its attempts, so that the log
 //!   knows it again. It gets new ones only if no attempt can have written it: each was answered with
 //!   a refusal, or the log has refused a batch that would have had to come before it.
+//! - **Recognised.** From the oldest batch without a fate on, as many are sent as a log recognises;
+//!   or it could not tell whether it has that one.
 //! - **In order.** Batches are numbered in the order they came, and a log takes no number before
 //!   its turn. As soon as one fails, nothing new is sent until those under way are answered and the
 //!   failed ones have been sent again, one by one, oldest first.
@@ -103,6 +105,8 @@ enum Run {
 #[derive(Debug)]
 struct Sent<T> {
     sealed: Sealed<T>,
+    /// Counts the partition's batches.
+    serial: usize,
     stage: Stage,
     doubt: Doubt,
     begun: Duration,
@@ -145,6 +149,7 @@ pub(super) struct Lane<T> {
     run: Run,
     /// Somebody else has written under the life's id: the next one needs another.
     usurped: bool,
+    next_serial: usize,
     next_number: u64,
     /// End of the pause after a failure.
     not_before: Duration,
@@ -159,6 +164,7 @@ impl<T> Lane<T> {
             life: None,
             run: Run::Whole,
             usurped: false,
+            next_serial: 0,
             next_number: 0,
             not_before: Duration::ZERO,
         }
@@ -172,7 +178,8 @@ impl<T> Lane<T> {
         match self.settings.tracking {
             Tracking::Untracked(_) => 1_usize.saturating_sub(self.sent.len()),
             Tracking::Idempotent if self.is_mid_life() => {
-                RETAINED_BATCHES.saturating_sub(self.sent.len())
+                let first = self.sent.front().map_or(self.next_serial, |first| first.serial);
+                RETAINED_BATCHES.saturating_sub(self.next_serial - first)
             }
             Tracking::Idempotent if self.sent.is_empty() && self.next_life(fresh).is_some() => {
                 RETAINED_BATCHES
@@ -224,10 +231,12 @@ impl<T> Lane<T> {
         let dispatch = (number, sealed.batch.clone());
         self.sent.push_back(Sent {
             sealed,
+            serial: self.next_serial,
             stage: Stage::UnderWay(number),
             doubt: Doubt::No,
             begun: now,
         });
+        self.next_serial += 1;
         Ok(dispatch)
     }
 

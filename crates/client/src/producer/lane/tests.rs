@@ -143,6 +143,22 @@ fn five_batches_are_under_way_at_a_time_and_number_their_records() {
 }
 
 #[test]
+fn no_more_is_sent_than_the_log_recognises_of_what_is_in_doubt() {
+    let mut harness = Harness::with_under_way(3);
+    assert!(harness.answer(refused(Reason::RequestTimedOut)).is_none());
+    harness.acknowledge();
+    harness.acknowledge();
+    assert_eq!(harness.send_again(10), Some((0, 0)));
+    for sequence in [6, 8] {
+        assert_eq!(harness.send(), (0, sequence));
+    }
+    // It would be the sixth from the one in doubt on.
+    assert_eq!(harness.lane.room(harness.fresh), 0);
+    harness.acknowledge();
+    assert_eq!(harness.lane.room(harness.fresh), 3);
+}
+
+#[test]
 fn nothing_is_sent_before_there_is_an_id() {
     let mut harness = Harness { fresh: None, ..Harness::new() };
     assert_eq!(harness.lane.room(None), 0);
