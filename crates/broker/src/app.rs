@@ -29,6 +29,7 @@ use crate::housekeeping::Housekeeping;
 use crate::identity::random_id;
 use crate::lease::{Lease, LeaseView};
 use crate::metadata::{Follower, Found, Lost, Surroundings, watch_metadata};
+use crate::open_files;
 use crate::partitions::{Partitions, View};
 use crate::server::{Drain, Resources, Server};
 use crate::session::{Session, SessionError};
@@ -103,9 +104,10 @@ impl Config {
     /// # Errors
     ///
     /// [`BuildError`] says what to change.
-    pub async fn build(self) -> Result<App, BuildError> {
+    pub async fn build(mut self) -> Result<App, BuildError> {
         self.validate()?;
         let topic_defaults = self.topic_defaults()?;
+        open_files::prepare(&mut self.limits);
         let listen = self.listen;
         let bind_error = |source| BuildError::Bind { listen, source };
         let incoming = wire::transport::bind(listen).map_err(bind_error)?;

@@ -1,9 +1,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use commit_log::JournalConfig;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use wire::bounds::Bounds;
 
 mod topic_defaults;
 
@@ -61,13 +63,40 @@ pub struct Limits {
     pub directory_queue: usize,
     /// Requests that the writer takes up together: what they append becomes durable in one go.
     pub group_commit: usize,
+    /// Connections that clients may have open. One more is told so and closed. 10,000 is what a
+    /// cluster of some thousand clients needs; each takes some 100 KiB at worst.
+    pub connections: usize,
+    /// Requests that may be open at once, streams included, beyond the four that every connection
+    /// may have. One more is refused. Each takes some 16 KiB: its headers, its tasks and their
+    /// queues.
+    pub requests: usize,
+    /// Bytes that one connection may hold, whatever the others do: requests half received or being
+    /// worked on, answers that its client has not taken yet. What is larger takes from the two
+    /// below. 64 KiB let a client that sends and reads small batches go on when those are used up.
+    pub connection_bytes: u32,
+    /// Bytes of all requests that are half received or being worked on, beyond
+    /// `connection_bytes`. A client that needs more waits; its messages are not read on.
+    pub received_bytes: u32,
+    /// Bytes of all answers that were read and not taken by their clients yet, beyond
+    /// `connection_bytes`. While they are used up, answers are smaller.
+    pub answer_bytes: u32,
+    /// Bytes of the HTTP/2 windows of connections that have wide ones, 8 MiB each: those that
+    /// connect first. All others have 64 KiB, which slows them down where the way is long.
+    pub window_bytes: usize,
+    /// How long a connection may take to begin to speak HTTP/2.
+    pub handshake_ms: u32,
+    /// How long a client that makes the broker hold `received_bytes` or `answer_bytes` may go
+    /// without sending or taking 64 KiB; it is cut off then. Two seconds, if others wait for them.
+    pub stall_ms: u32,
+    /// How long a connection may rest without a request once there are `connections` of them.
+    pub idle_ms: u32,
     /// Bytes of all produces that are neither refused nor appended yet.
     pub produce_bytes: u32,
     /// Bytes of one produce stream that were read and not answered yet. Beyond them, the
     /// stream is not read on.
     pub stream_bytes: u32,
     /// The most that one fetch returns, whatever it asks for; a first batch that is larger is
-    /// returned whole. A client that does not read its answer costs the broker this much.
+    /// returned whole.
     pub fetch_bytes: u32,
     /// Partitions that one fetch or one stream may name.
     pub fetch_partitions: usize,
@@ -145,11 +174,60 @@ impl Default for Limits {
             partition_queue: 256,
             directory_queue: 1024,
             group_commit: 1024,
+            connections: 10_000,
+            requests: 16_384,
+            connection_bytes: 64 * 1024,
+            received_bytes: 256 * 1024 * 1024,
+            answer_bytes: 256 * 1024 * 1024,
+            window_bytes: 1024 * 1024 * 1024,
+            handshake_ms: 10_000,
+            stall_ms: 30_000,
+            idle_ms: 600_000,
             produce_bytes: 256 * 1024 * 1024,
             stream_bytes: 16 * 1024 * 1024,
             fetch_bytes: 8 * 1024 * 1024,
             fetch_partitions: 10_000,
         }
+    }
+}
+
+impl Limits {
+    /// What the server goes by.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let millis = |millis: u32| Duration::from_millis(u64::from(millis));
+        Bounds {
+            connections: self.connections,
+            requests: self.requests,
+            connection_bytes: self.connection_bytes as usize,
+            received_bytes: self.received_bytes as usize,
+            answer_bytes: self.answer_bytes as usize,
+            window_bytes: self.window_bytes,
+            handshake: millis(self.handshake_ms),
+            stall: millis(self.stall_ms),
+            idle: millis(self.idle_ms),
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        // A budget below the largest message could never be met.
+        let largest = wire::transport::MAX_MESSAGE_BYTES as u64;
+        for (key, found, least) in [
+            ("limits.partition_queue", self.partition_queue as u64, 1),
+            ("limits.directory_queue", self.directory_queue as u64, 1),
+            ("limits.group_commit", self.group_commit as u64, 1),
+            ("limits.fetch_partitions", self.fetch_partitions as u64, 1),
+            ("limits.connections", self.connections as u64, 1),
+            ("limits.requests", self.requests as u64, 1),
+            ("limits.received_bytes", u64::from(self.received_bytes), largest),
+            ("limits.answer_bytes", u64::from(self.answer_bytes), largest),
+            ("limits.handshake_ms", u64::from(self.handshake_ms), 1_000),
+            ("limits.stall_ms", u64::from(self.stall_ms), 1_000),
+            ("limits.produce_bytes", u64::from(self.produce_bytes), largest),
+            ("limits.fetch_bytes", u64::from(self.fetch_bytes), 1),
+        ] {
+            at_least(key, found, least)?;
+        }
+        Ok(())
     }
 }
 
@@ -165,32 +243,12 @@ impl Config {
 
     /// Checks what no single key can.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let Limits {
-            partition_queue,
-            directory_queue,
-            group_commit,
-            produce_bytes,
-            stream_bytes: _,
-            fetch_bytes,
-            fetch_partitions,
-        } = self.limits;
         at_least("num_partitions", u64::from(self.num_partitions), 1)?;
         at_least("default_replication_factor", u64::from(self.default_replication_factor), 1)?;
         let interval = u64::from(self.log_retention_check_interval_ms);
         at_least("log_retention_check_interval_ms", interval, 1)?;
         self.topic_defaults()?;
-        for (key, found) in [
-            ("limits.partition_queue", partition_queue),
-            ("limits.directory_queue", directory_queue),
-            ("limits.group_commit", group_commit),
-            ("limits.fetch_partitions", fetch_partitions),
-        ] {
-            at_least(key, found as u64, 1)?;
-        }
-        // A budget below the largest message could never be met.
-        let largest = wire::transport::MAX_MESSAGE_BYTES as u64;
-        at_least("limits.produce_bytes", u64::from(produce_bytes), largest)?;
-        at_least("limits.fetch_bytes", u64::from(fetch_bytes), 1)?;
+        self.limits.validate()?;
         if self.coordinators.is_empty() {
             return Err(ConfigError::NoCoordinator);
         }

@@ -1,6 +1,5 @@
 //! Reading: what a fetch asks for, what it got so far, and when to answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use types::{Coded, LeaderEpoch, Offset, Reason, TopicPartition};
+use wire::bounds::{Held, Purse};
 
 use crate::causes::with_causes;
 use crate::partition::Partition;
@@ -22,11 +22,13 @@ mod advance;
 mod assignments;
 mod credit;
 mod gathered;
+mod reading;
 
 pub(crate) use advance::Advance;
 pub(crate) use assignments::{Assignments, Parked};
 pub(crate) use credit::Credit;
 pub(crate) use gathered::{Gathered, end_of};
+pub(crate) use reading::LargeBatch;
 
 /// One partition of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +127,12 @@ pub(crate) enum FetchError {
         /// What is wrong.
         source: RecordError,
     },
+    /// There is no memory for what the request itself takes.
+    #[error(
+        "answers that wait for their readers hold all of the broker's limits.answer_bytes; back \
+         off and retry, or name fewer partitions"
+    )]
+    Busy,
     /// The process is going away.
     #[error("the broker is shutting down; retry at another one, or when it is back")]
     ShuttingDown,
@@ -139,6 +147,7 @@ impl Coded for FetchError {
             Self::UnknownEpoch { .. } => Reason::UnknownLeaderEpoch,
             Self::Read { source, .. } => source.reason(),
             Self::Damaged { .. } => Reason::CorruptMessage,
+            Self::Busy => Reason::Busy,
             Self::ShuttingDown => Reason::ShuttingDown,
         }
     }
@@ -161,14 +170,15 @@ impl Fetching {
         Self { partitions, clock, draining }
     }
 
-    /// Reads, and waits for more while there is too little.
-    pub(crate) async fn fetch(&self, query: Query) -> Vec<Fetched> {
+    /// Reads, and waits for more while there is too little. The memory for it comes out of `purse`:
+    /// while little is to be had, the answer is the smaller.
+    pub(crate) async fn fetch(&self, query: Query, purse: &Purse) -> Vec<Fetched> {
         let deadline = self.clock.monotonic().saturating_add(query.max_wait);
         let mut round = Round::new(query);
         loop {
             let mut advances = FuturesUnordered::new();
             for index in 0..round.len() {
-                if let Some(advance) = self.read_more(&mut round, index).await {
+                if let Some(advance) = self.read_more(&mut round, index, purse).await {
                     advances.push(advance.come());
                 }
             }
@@ -186,10 +196,11 @@ impl Fetching {
 
     /// Reads on where the round left a partition, until there is enough or nothing more. Gives word
     /// of the next advance, unless the partition failed.
-    async fn read_more(&self, round: &mut Round, index: usize) -> Option<Advance> {
+    async fn read_more(&self, round: &mut Round, index: usize, purse: &Purse) -> Option<Advance> {
         loop {
             let (next, max_bytes) = round.next(index)?;
-            match self.read(&next, max_bytes).await {
+            let large = if round.bytes == 0 { LargeBatch::Take } else { LargeBatch::Leave };
+            match self.read(&next, max_bytes, large, purse).await {
                 Ok((gathered, advance)) => {
                     // The log gives what lies in one of its segments: more may lie in the next.
                     let was_all = gathered.is_empty();
@@ -211,6 +222,8 @@ impl Fetching {
         &self,
         asked: &Asked,
         max_bytes: usize,
+        large: LargeBatch,
+        purse: &Purse,
     ) -> Result<(Gathered, Advance), FetchError> {
         if self.draining.is_cancelled() {
             return Err(FetchError::ShuttingDown);
@@ -232,12 +245,13 @@ impl Fetching {
         if asked.offset < log_start || partition.log().end() < asked.offset {
             return Err(out_of_range());
         }
-        let batches = if asked.offset < high_watermark && max_bytes != 0 {
-            read_log(&partition, asked.offset, max_bytes, high_watermark).await?
+        let read = if asked.offset < high_watermark && max_bytes != 0 {
+            let range = asked.offset..high_watermark;
+            self.read_log(&partition, range, max_bytes, large, purse).await?
         } else {
-            Bytes::new()
+            Some((Bytes::new(), Held::default()))
         };
-        let next = end_of(&batches)
+        let next = end_of(read.as_ref().map_or(&[], |(batches, _)| batches.as_ref()))
             .map_err(|source| FetchError::Damaged {
                 partition: asked.partition.clone(),
                 offset: asked.offset,
@@ -247,7 +261,7 @@ impl Fetching {
         // What was read under a lease that has since run out may be stale.
         self.partitions.still_leading(&asked.partition)?;
         let epoch = partition.epoch();
-        let gathered = Gathered::of(batches, next, high_watermark, log_start, epoch);
+        let gathered = Gathered::of(read, next, high_watermark, log_start, epoch);
         Ok((gathered, Advance::new(committed, view)))
     }
 }
@@ -263,23 +277,6 @@ fn check_epoch(partition: &Partition, asked: &Asked) -> Result<(), FetchError> {
             Err(FetchError::UnknownEpoch { partition: name(), known, current })
         }
         Some(_) | None => Ok(()),
-    }
-}
-
-/// Reads off the runtime: what is not in the page cache takes the disk's time.
-async fn read_log(
-    partition: &Arc<Partition>,
-    from: Offset,
-    max_bytes: usize,
-    up_to: Offset,
-) -> Result<Bytes, FetchError> {
-    let log = partition.log().clone();
-    let read = tokio::task::spawn_blocking(move || log.read(from, max_bytes, up_to)).await;
-    match read {
-        Ok(Ok(batches)) => Ok(batches),
-        Ok(Err(source)) => Err(FetchError::Read { partition: partition.name().clone(), source }),
-        // The runtime drops blocking work only when it ends.
-        Err(_cancelled) => Err(FetchError::ShuttingDown),
     }
 }
 
@@ -323,6 +320,7 @@ impl Round {
     /// Adds what was read within `max_bytes`. One whole batch may be more than that: as the first
     /// it is taken, so that readers always advance; behind others it is left for the next fetch.
     fn add(&mut self, index: usize, more: Gathered, max_bytes: usize) {
+        self.full |= more.left_one;
         let more = if max_bytes < more.len() && 0 < self.bytes {
             self.full = true;
             more.without_batches(self.next(index).map_or(Offset::ZERO, |(asked, _)| asked.offset))

@@ -23,6 +23,7 @@ mod identity;
 mod lease;
 mod listing;
 mod metadata;
+mod open_files;
 mod partition;
 mod partitions;
 mod producer_ids;

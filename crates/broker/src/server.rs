@@ -6,8 +6,11 @@ use cluster::config::TopicConfigs;
 use daemon::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
+use wire::bounds::{Bounds, Purses};
+use wire::framed::path;
 use wire::v1::broker::admin_service_server::AdminServiceServer;
 
 use crate::config::Config;
@@ -31,6 +34,8 @@ pub(crate) struct Server {
     data: Data,
     admin: Admin,
     lease: LeaseView,
+    bounds: Bounds,
+    purses: Purses,
     drain: Drain,
 }
 
@@ -70,6 +75,8 @@ impl Server {
             },
         };
         let limits = &config.limits;
+        let bounds = limits.bounds();
+        let purses = Purses::new(bounds.answer_bytes);
         let fetch_limits =
             FetchLimits { bytes: limits.fetch_bytes as usize, partitions: limits.fetch_partitions };
         let topics = Topics::new(partitions.clone(), Arc::clone(&coordinators), defaults);
@@ -97,9 +104,10 @@ impl Server {
             cluster: Cluster::new(partitions.clone(), coordinators),
             forwarder: Forwarder::new(partitions.clone()),
             fetch_limits,
+            purses: purses.clone(),
         };
         let admin = Admin { topics, partitions, topic_defaults };
-        Self { data, admin, lease, drain: Drain { draining, tasks } }
+        Self { data, admin, lease, bounds, purses, drain: Drain { draining, tasks } }
     }
 
     /// Serves until it is told to drain and every connection is done.
@@ -107,15 +115,19 @@ impl Server {
         let Drain { draining, tasks } = self.drain;
         let (health, health_service) = tonic_health::server::health_reporter();
         tasks.spawn(report_health(health, self.lease, draining.clone()));
-        wire::transport::server()
-            .add_service(DataServer::new(self.data))
+        let routes = Routes::new(DataServer::new(self.data))
             .add_service(AdminServiceServer::new(self.admin))
             .add_service(health_service)
             .add_service(wire::transport::reflection())
-            .add_service(wire::transport::reflection_v1alpha())
-            .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
-            .await
+            .add_service(wire::transport::reflection_v1alpha());
+        let Self { bounds, purses, .. } = self;
+        wire::bounds::serve(routes, incoming, bounds, &purses, carries_batches, draining).await
     }
+}
+
+/// Whether requests for `path` carry record batches.
+fn carries_batches(path: &str) -> bool {
+    matches!(path, path::PRODUCE | path::PRODUCE_STREAM)
 }
 
 /// Healthy while the broker may lead: a load balancer or an operator waits for it.

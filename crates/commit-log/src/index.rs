@@ -71,7 +71,15 @@ impl Index {
 
     /// Where to look for an offset, counted from the segment's base.
     pub(crate) fn find_offset(&self, relative_offset: u32) -> Lookup {
-        self.lookup(self.entries.partition_point(|entry| entry.relative_offset <= relative_offset))
+        let behind = self.entries.partition_point(|entry| entry.relative_offset <= relative_offset);
+        let lookup = self.lookup(behind);
+        let last = behind.checked_sub(1).and_then(|place| self.entries.get(place));
+        // Whoever reads on where it left off mostly does so at the beginning of a batch, and needs
+        // nothing before it.
+        if last.map_or(0, |last| last.relative_offset) == relative_offset {
+            return Lookup { span: Some(0), ..lookup };
+        }
+        lookup
     }
 
     /// Where to look for the first record that is not older than `timestamp`.
@@ -235,7 +243,8 @@ mod tests {
         let position = |offset| index().find_offset(offset).position;
         assert_eq!([0, 9, 10, 19, 20, 99].map(position), [0, 0, 100, 100, 200, 300]);
         assert_eq!(index().find_offset(15).span, Some(100));
-        assert_eq!(index().find_offset(30).span, None);
+        assert_eq!([0, 10, 30].map(|exact| index().find_offset(exact).span), [Some(0); 3]);
+        assert_eq!(index().find_offset(31).span, None);
     }
 
     #[test]

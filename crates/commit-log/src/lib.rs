@@ -60,5 +60,5 @@ pub use producers::{
     Note, ProducerLimits, ProducerRefusal, ProducerSnapshot, ProducerStates, SnapshotPoint, Undo,
     Verdict,
 };
-pub use reader::LogReader;
+pub use reader::{LogReader, WithinRead};
 pub use view::{EpochStart, SegmentExtent};

@@ -92,7 +92,26 @@ impl<D: Disk> LogReader<D> {
     /// [`ReadError::Damaged`] if what lies there is not the batch that belongs there;
     /// [`ReadError::Storage`] if the disk refuses.
     pub fn read(&self, from: Offset, max_bytes: usize, up_to: Offset) -> Result<Bytes, ReadError> {
-        self.undisturbed(|view| read(view, from, max_bytes, up_to))
+        match self.undisturbed(|view| read(view, from, (max_bytes, usize::MAX), up_to))? {
+            WithinRead::Batches(batches) => Ok(batches),
+            // Nothing is larger than what was allowed.
+            WithinRead::TooLarge { .. } => Ok(Bytes::new()),
+        }
+    }
+
+    /// As [`LogReader::read`], but a first batch that is larger than `max_bytes` is not read: its
+    /// size is told instead, so that memory can be found for it. What is returned takes no more
+    /// than twice its length.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`].
+    pub fn read_within(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        up_to: Offset,
+    ) -> Result<WithinRead, ReadError> {
+        self.undisturbed(|view| read(view, from, (max_bytes, max_bytes), up_to))
     }
 
     /// The first record before `up_to` that is not older than `timestamp`, with its own timestamp.
@@ -125,18 +144,31 @@ impl<D: Disk> LogReader<D> {
     }
 }
 
+/// What a read within a bound gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WithinRead {
+    /// Whole batches, or none if there are none.
+    Batches(Bytes),
+    /// The first batch is larger than the bound.
+    TooLarge {
+        /// Its size in bytes.
+        needed: usize,
+    },
+}
+
+/// Batches of up to `max_bytes`; a first one that is larger, up to `largest`.
 fn read<D: Disk>(
     view: &View<D>,
     from: Offset,
-    max_bytes: usize,
+    (max_bytes, largest): (usize, usize),
     up_to: Offset,
-) -> Result<Bytes, ReadError> {
+) -> Result<WithinRead, ReadError> {
     if from < view.log_start || view.end < from {
         return Err(ReadError::OutOfRange { asked: from, start: view.log_start, end: view.end });
     }
     let up_to = up_to.min(view.end);
     let Some(piece) = view.piece_of(from).filter(|_| from < up_to) else {
-        return Ok(Bytes::new());
+        return Ok(WithinRead::Batches(Bytes::new()));
     };
     let name = piece.segment.name();
     let relative = u32::try_from(from.distance_from(name.base)).unwrap_or(u32::MAX);
@@ -154,7 +186,11 @@ fn read<D: Disk>(
         let (len, end) = (piece.len, piece.end);
         let select = Select { name, from, max_bytes, up_to, place, before, len, end };
         match select.of(&bytes) {
-            Selected::Batches(range) => return Ok(bytes.slice(range)),
+            // More was read than asked for, so as to come to a batch that begins further on.
+            Selected::Batches(range) if largest < range.len() => {
+                return Ok(WithinRead::TooLarge { needed: range.len() });
+            }
+            Selected::Batches(range) => return Ok(WithinRead::Batches(part(&bytes, range))),
             Selected::More { at, needed, .. }
                 if let Some(fault) = &fault
                     && at == place
@@ -162,6 +198,9 @@ fn read<D: Disk>(
             {
                 let kind = FlawKind::Unreadable { cause: fault.to_string() };
                 (place, before) = (around(piece, at, None, kind, from)?, None);
+            }
+            Selected::More { needed, .. } if largest.max(HEADER_LEN) < needed => {
+                return Ok(WithinRead::TooLarge { needed });
             }
             Selected::More { at, passed, needed } => (place, before, wanted) = (at, passed, needed),
             Selected::Flawed { at, passed, kind } => {
@@ -172,6 +211,14 @@ fn read<D: Disk>(
             }
         }
     }
+}
+
+/// A part of some bytes that does not keep many more of them in memory.
+fn part(bytes: &Bytes, range: Range<usize>) -> Bytes {
+    if range.len() < bytes.len() / 2 {
+        return Bytes::copy_from_slice(bytes.get(range).unwrap_or_default());
+    }
+    bytes.slice(range)
 }
 
 /// Damaged batches in a row that one error tells of, so that a reader who goes on behind them comes

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod open_files;
 pub mod shutdown;
 pub mod telemetry;
 

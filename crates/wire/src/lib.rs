@@ -4,6 +4,7 @@
 //! Generated names are meant for services' `rpc` modules and the client's transport; everything
 //! behind those speaks domain types.
 
+pub mod bounds;
 pub mod convert;
 pub mod framed;
 pub mod transport;

@@ -21,11 +21,18 @@ pub const MAX_MESSAGE_BYTES: usize = 65 * 1024 * 1024;
 
 /// How many requests one connection may have open at once. Streams count for one each.
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
+/// Bytes of the headers of one request, as HTTP/2 counts them. Ours have a few hundred.
+const MAX_HEADER_BYTES: u32 = 8 * 1024;
 /// Flow-control window of one stream: a few of the usual batches. More only moves data out of
 /// the cache.
 const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// Flow-control window of one connection.
-const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// The least that HTTP/2 has every connection receive unasked: both windows, and one frame.
+const LEAST_WINDOW_BYTES: u32 = 65_535;
+const LEAST_FRAME_BYTES: u32 = 16 * 1024;
+/// As [`MAX_CONCURRENT_STREAMS`], for a connection that is one of very many.
+const NARROW_CONCURRENT_STREAMS: u32 = 128;
 /// A peer that is silent for this long is asked whether it lives.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// A peer that does not answer within this is gone.
@@ -40,8 +47,18 @@ pub fn server() -> Server {
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
+
+/// The same for connections that are so many that each may take little memory.
+pub(crate) fn narrow_server() -> Server {
+    server()
+        .max_frame_size(LEAST_FRAME_BYTES)
+        .max_concurrent_streams(NARROW_CONCURRENT_STREAMS)
+        .initial_stream_window_size(LEAST_WINDOW_BYTES)
+        .initial_connection_window_size(LEAST_WINDOW_BYTES)
 }
 
 /// Binds a server's port, without delay on its connections. Ask the result for its address when

@@ -1,12 +1,17 @@
 use bytes::{Bytes, BytesMut};
 use record::{BatchHeader, RecordError};
 use types::{LeaderEpoch, Offset};
+use wire::bounds::Held;
 
 /// What was read of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Gathered {
     /// Whole batches, in order; more than one piece if there was waiting in between.
     pieces: Vec<Bytes>,
+    /// The memory they take, as it is counted.
+    held: Held,
+    /// Whether a batch was left for the next fetch, which may have more room for it.
+    pub(crate) left_one: bool,
     /// Where reading goes on.
     next: Offset,
     /// End of what consumers may read, when the last piece was read.
@@ -18,26 +23,30 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// `read` is `None` if a batch had to be left.
     pub(crate) fn of(
-        batches: Bytes,
+        read: Option<(Bytes, Held)>,
         next: Offset,
         high_watermark: Offset,
         log_start: Offset,
         epoch: LeaderEpoch,
     ) -> Self {
+        let left_one = read.is_none();
+        let (batches, held) = read.unwrap_or_default();
         let pieces = if batches.is_empty() { Vec::new() } else { vec![batches] };
-        Self { pieces, next, high_watermark, log_start, epoch }
+        Self { pieces, held, left_one, next, high_watermark, log_start, epoch }
     }
 
     /// As if reading from `next` had found nothing.
     pub(crate) fn without_batches(self, next: Offset) -> Self {
-        Self { pieces: Vec::new(), next, ..self }
+        Self { pieces: Vec::new(), held: Held::default(), next, ..self }
     }
 
     /// This and what was read behind it.
     pub(crate) fn and(mut self, more: Self) -> Self {
         self.pieces.extend(more.pieces);
-        Self { pieces: self.pieces, ..more }
+        self.held.absorb(more.held);
+        Self { pieces: self.pieces, held: self.held, ..more }
     }
 
     /// Where reading goes on.
@@ -55,16 +64,17 @@ impl Gathered {
         self.pieces.is_empty()
     }
 
-    /// The batches in one piece: not copied unless there was waiting in between.
-    pub(crate) fn into_batches(mut self) -> Bytes {
+    /// The batches in one piece, not copied unless there was waiting in between, and the memory
+    /// they take.
+    pub(crate) fn into_batches(mut self) -> (Bytes, Held) {
         if self.pieces.len() < 2 {
-            return self.pieces.pop().unwrap_or_default();
+            return (self.pieces.pop().unwrap_or_default(), self.held);
         }
         let mut whole = BytesMut::with_capacity(self.len());
         for piece in &self.pieces {
             whole.extend_from_slice(piece);
         }
-        whole.freeze()
+        (whole.freeze(), self.held)
     }
 }
 

@@ -1,6 +1,7 @@
 //! When a fetch is answered, and what it may still take.
 
 use types::{PartitionId, TopicName};
+use wire::bounds::Purses;
 
 use super::*;
 
@@ -18,7 +19,7 @@ fn round(min_bytes: usize, max_bytes: usize, asked: Vec<Asked>) -> Round {
 
 fn gathered(bytes: &'static [u8], next: u64) -> Gathered {
     let high_watermark = Offset::new(9);
-    let bytes = Bytes::from_static(bytes);
+    let bytes = Some((Bytes::from_static(bytes), Held::default()));
     Gathered::of(bytes, Offset::new(next), high_watermark, Offset::ZERO, LeaderEpoch::ZERO)
 }
 
@@ -95,7 +96,7 @@ fn what_was_read_before_and_after_waiting_is_one_answer() {
     round.add(0, gathered(b"", 4), 1_000);
     round.add(0, gathered(b"456", 5), 1_000);
     let fetched = round.finish().pop().unwrap();
-    assert_eq!(fetched.outcome.unwrap().into_batches(), Bytes::from_static(b"123456"));
+    assert_eq!(fetched.outcome.unwrap().into_batches().0, Bytes::from_static(b"123456"));
 }
 
 #[test]
@@ -121,6 +122,8 @@ fn the_end_of_batches_is_behind_their_last_record() {
 
 /// Fetches over a real log.
 mod over_a_log {
+    use std::sync::Arc;
+
     use futures::FutureExt;
     use replication::Acks;
     use tokio::task::JoinHandle;
@@ -132,6 +135,11 @@ mod over_a_log {
 
     fn fetching(led: &LedPartition) -> Fetching {
         Fetching::new(led.partitions.clone(), led.clock, CancellationToken::new())
+    }
+
+    /// More than any of these tests needs.
+    fn purse() -> Purse {
+        Purses::new(1 << 20).of_nobody()
     }
 
     fn query(offset: u64, max_wait: Duration) -> Query {
@@ -157,19 +165,20 @@ mod over_a_log {
     async fn a_fetch_at_the_end_wakes_when_a_record_is_committed() {
         let (led, _task) = running().await;
         let fetching = fetching(&led);
-        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG)).await });
+        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG), &purse()).await });
         append(&led, "a").await;
         let gathered = only(waiting.await.unwrap()).unwrap();
         assert_eq!(gathered.next(), Offset::new(1));
         assert_eq!(gathered.high_watermark, Offset::new(1));
-        let read = record::Batch::verify(gathered.into_batches()).unwrap();
+        let read = record::Batch::verify(gathered.into_batches().0).unwrap();
         assert_eq!(read.body(), batch("a").body());
     }
 
     #[tokio::test]
     async fn a_fetch_that_waits_no_longer_answers_with_nothing() {
         let (led, _task) = running().await;
-        let gathered = only(fetching(&led).fetch(query(0, Duration::ZERO)).await).unwrap();
+        let gathered =
+            only(fetching(&led).fetch(query(0, Duration::ZERO), &purse()).await).unwrap();
         assert!(gathered.is_empty());
         assert_eq!(gathered.epoch, EPOCH);
     }
@@ -178,7 +187,7 @@ mod over_a_log {
     async fn a_fetch_that_waits_hears_at_once_when_the_leadership_ends() {
         let (led, task) = running().await;
         let fetching = fetching(&led);
-        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG)).await });
+        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG), &purse()).await });
         // Lets the fetch run until it waits.
         tokio::task::yield_now().await;
         // The view is what says where the partition went; here: it does not know.
@@ -195,7 +204,8 @@ mod over_a_log {
         let asked = Asked { offset: Offset::ZERO, ..asked };
         task.abort();
         drop(task.await);
-        let (nothing, advance) = fetching(&led).read(&asked, 1_000).await.unwrap();
+        let read = fetching(&led).read(&asked, 1_000, LargeBatch::Take, &purse()).await;
+        let (nothing, advance) = read.unwrap();
         assert!(nothing.is_empty());
         let mut advance = Box::pin(advance.come());
         assert!((&mut advance).now_or_never().is_none(), "reading again would find the same");
@@ -207,7 +217,7 @@ mod over_a_log {
     async fn an_offset_that_was_never_written_is_out_of_range_and_the_range_is_named() {
         let (led, _task) = running().await;
         append(&led, "a").await;
-        let failed = only(fetching(&led).fetch(query(2, LONG)).await).unwrap_err();
+        let failed = only(fetching(&led).fetch(query(2, LONG), &purse()).await).unwrap_err();
         assert_eq!(failed.reason(), Reason::OffsetOutOfRange);
         let text = failed.to_string();
         assert!(text.contains("offset 2 of t-0") && text.contains("0 to 1"), "{text}");
@@ -218,7 +228,7 @@ mod over_a_log {
         let (led, _task) = running().await;
         append(&led, "a").await;
         led.lease.send_modify(crate::lease::Lease::revoke);
-        let failed = only(fetching(&led).fetch(query(0, LONG)).await).unwrap_err();
+        let failed = only(fetching(&led).fetch(query(0, LONG), &purse()).await).unwrap_err();
         assert_eq!(failed.reason(), Reason::NotLeaderOrFollower);
     }
 
@@ -228,9 +238,42 @@ mod over_a_log {
         for (known, reason) in [(2, Reason::FencedLeaderEpoch), (4, Reason::UnknownLeaderEpoch)] {
             let mut query = query(0, LONG);
             query.partitions[0].current_epoch = Some(LeaderEpoch::new(known));
-            let failed = only(fetching(&led).fetch(query).await).unwrap_err();
+            let failed = only(fetching(&led).fetch(query, &purse()).await).unwrap_err();
             assert_eq!(failed.reason(), reason);
         }
+    }
+
+    #[tokio::test]
+    async fn a_fetch_holds_what_it_read_and_waits_while_there_is_no_memory_for_it() {
+        let (led, _task) = running().await;
+        for value in ["a", "b"] {
+            append(&led, value).await;
+        }
+        let one = batch("a").bytes().len();
+        let purse = Purses::new(2 * one).of_nobody();
+        let both = query(0, Duration::ZERO);
+        let gathered = only(fetching(&led).fetch(both.clone(), &purse).await).unwrap();
+        let (batches, held) = gathered.into_batches();
+        assert_eq!((batches.len(), held.bytes()), (2 * one, 2 * one));
+        assert!(purse.try_take(1).is_none());
+
+        let (fetching, asking) = (fetching(&led), purse.clone());
+        let mut waiting = Box::pin(async move { fetching.fetch(both, &asking).await });
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(held);
+        assert_eq!(only(waiting.await).unwrap().len(), 2 * one);
+        assert!(purse.try_take(2 * one).is_some(), "all of it is free again");
+    }
+
+    #[tokio::test]
+    async fn a_first_batch_is_read_whole_and_held_whole_however_little_was_asked_for() {
+        let (led, _task) = running().await;
+        append(&led, "a").await;
+        let one = batch("a").bytes().len();
+        let query = Query { max_bytes: 1, ..query(0, Duration::ZERO) };
+        let gathered = only(fetching(&led).fetch(query, &purse()).await).unwrap();
+        let (batches, held) = gathered.into_batches();
+        assert_eq!((batches.len(), held.bytes()), (one, one));
     }
 
     #[tokio::test]
@@ -238,7 +281,7 @@ mod over_a_log {
         let (led, _task) = running().await;
         let draining = CancellationToken::new();
         let fetching = Fetching::new(led.partitions.clone(), led.clock, draining.clone());
-        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG)).await });
+        let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG), &purse()).await });
         // Lets the fetch run until it waits.
         tokio::task::yield_now().await;
         draining.cancel();

@@ -3,6 +3,7 @@ use std::pin::Pin;
 use futures::Stream;
 use tonic::{Request, Response, Status, Streaming};
 use wire::OrStatus;
+use wire::bounds::Purses;
 use wire::v1::broker::broker_service_server::BrokerService;
 use wire::v1::broker::{
     DeleteRecordsRequest, DeleteRecordsResponse, DescribeClusterRequest, DescribeClusterResponse,
@@ -36,6 +37,8 @@ pub(crate) struct Data {
     pub(crate) produce_streams: ProduceStreams,
     pub(crate) fetch_streams: FetchStreams,
     pub(crate) fetch_limits: fetch::Limits,
+    /// The memory for answers.
+    pub(crate) purses: Purses,
 }
 
 /// What a streaming call answers.
@@ -73,8 +76,9 @@ impl BrokerService for Data {
         &self,
         request: Request<Streaming<FetchStreamRequest>>,
     ) -> Result<Response<Self::FetchStreamStream>, Status> {
-        let answers = self.fetch_streams.open(request.into_inner());
-        Ok(Response::new(Box::pin(answers)))
+        let purse = self.purses.of(request.extensions());
+        let answers = self.fetch_streams.open(request.into_inner(), purse);
+        Ok(answers.map(|answers| -> Self::FetchStreamStream { Box::pin(answers) }))
     }
 
     async fn list_offsets(
@@ -109,7 +113,9 @@ impl BrokerService for Data {
         &self,
         request: Request<DescribeTopicsRequest>,
     ) -> Result<Response<DescribeTopicsResponse>, Status> {
+        let purse = self.purses.of(request.extensions());
+        let held = purse.take(self.cluster.size(request.get_ref())).await;
         let described = self.cluster.describe_topics(&self.topics, request.into_inner()).await;
-        Ok(Response::new(described.or_status()?))
+        Ok(fetch::owing(Response::new(described.or_status()?), &purse, held))
     }
 }

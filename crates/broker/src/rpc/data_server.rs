@@ -57,7 +57,8 @@ impl Service<Request<Body>> for DataServer {
             }
             path::FETCH_STREAM => {
                 let open = |request: tonic::Request<_>| {
-                    Ok(tonic::Response::new(data.fetch_streams.open(request.into_inner())))
+                    let purse = data.purses.of(request.extensions());
+                    Ok(data.fetch_streams.open(request.into_inner(), purse))
                 };
                 ready(Ok(serve(request, open))).boxed()
             }

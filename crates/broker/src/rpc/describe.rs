@@ -12,6 +12,10 @@ use crate::coordinator::Coordinators;
 use crate::partitions::{Partitions, RoutingError, View};
 use crate::topics::Topics;
 
+/// What one topic and one partition of a description take in memory, in bytes.
+const TOPIC: usize = 512;
+const PARTITION: usize = 96;
+
 /// Tells clients what they need to find their way.
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
@@ -32,6 +36,20 @@ impl Cluster {
             coordinator: self.coordinators.target(),
             metadata_revision: view.image.revision().get(),
         }
+    }
+
+    /// What the answer to `request` will take in memory, roughly.
+    pub(super) fn size(&self, request: &DescribeTopicsRequest) -> usize {
+        let view = self.partitions.view();
+        let size = |topic: Option<&Arc<Topic>>| {
+            let partitions = topic.map_or(0, |topic| topic.partitions.len());
+            TOPIC.saturating_add(partitions.saturating_mul(PARTITION))
+        };
+        if request.topics.is_empty() {
+            return view.image.topics().map(|topic| size(Some(topic))).sum();
+        }
+        let names = request.topics.iter().map(|name| TopicName::new(name).ok());
+        names.map(|name| size(name.and_then(|name| view.image.topic(&name)))).sum()
     }
 
     pub(super) async fn describe_topics(

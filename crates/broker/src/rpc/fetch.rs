@@ -3,6 +3,7 @@ use std::time::Duration;
 use tonic::{Request, Response, Status};
 use types::{LeaderEpoch, Offset, TopicPartition};
 use wire::InvalidMessage;
+use wire::bounds::{Held, Purse};
 use wire::convert::{error_to_proto, topic_partition};
 use wire::v1::broker::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
 
@@ -19,19 +20,41 @@ pub(crate) struct Limits {
     pub(crate) partitions: usize,
 }
 
+/// What the answer for one partition takes beside its batches, or an error without any.
+pub(super) const ENVELOPE: usize = 256;
+
 pub(super) async fn fetch(
     data: &Data,
     request: Request<FetchRequest>,
 ) -> Result<Response<FetchResponse>, Status> {
     let query = decode(request.get_ref(), data.fetch_limits)?;
+    let purse = data.purses.of(request.extensions());
+    let envelopes = query.partitions.len().saturating_mul(ENVELOPE);
     let names = query.partitions.iter().map(|asked| asked.partition.clone()).collect::<Vec<_>>();
     if let Some(leader) = data.forwarder.target(&request, &names) {
         let call = |mut peer: Peer, request| async move { peer.fetch(request).await };
         let message = request.into_inner();
-        return data.forwarder.ask(&leader, message, query.max_wait, call).await;
+        // It passes through here: what the leader may return has to be held as well.
+        let held = purse.take(envelopes.saturating_add(query.max_bytes)).await;
+        let answer = data.forwarder.ask(&leader, message, query.max_wait, call).await?;
+        return Ok(owing(answer, &purse, held));
     }
-    let fetched = data.fetching.fetch(query).await;
-    Ok(Response::new(FetchResponse { partitions: fetched.into_iter().map(encode).collect() }))
+    let mut held = purse.take(envelopes).await;
+    let mut partitions = Vec::with_capacity(query.partitions.len());
+    for fetched in data.fetching.fetch(query, &purse).await {
+        let (partition, batches) = encode(fetched);
+        partitions.push(partition);
+        held.absorb(batches);
+    }
+    Ok(owing(Response::new(FetchResponse { partitions }), &purse, held))
+}
+
+/// An answer that holds memory until the socket has it.
+pub(super) fn owing<T>(mut answer: Response<T>, purse: &Purse, held: Held) -> Response<T> {
+    let owed = purse.account();
+    owed.add(held);
+    answer.extensions_mut().insert(owed);
+    answer
 }
 
 fn decode(request: &FetchRequest, limits: Limits) -> Result<Query, InvalidMessage> {
@@ -79,7 +102,8 @@ fn or_default(given: u32, default: usize) -> usize {
     }
 }
 
-pub(super) fn encode(fetched: Fetched) -> FetchedPartition {
+/// The message, and what the batches in it hold.
+pub(super) fn encode(fetched: Fetched) -> (FetchedPartition, Held) {
     let Fetched { partition, outcome } = fetched;
     let TopicPartition { topic, partition } = partition;
     let named = FetchedPartition {
@@ -88,14 +112,20 @@ pub(super) fn encode(fetched: Fetched) -> FetchedPartition {
         ..FetchedPartition::default()
     };
     match outcome {
-        Ok(gathered) => FetchedPartition {
-            high_watermark: gathered.high_watermark.get(),
-            log_start_offset: gathered.log_start.get(),
-            leader_epoch: gathered.epoch.get(),
-            batches: gathered.into_batches(),
-            ..named
-        },
-        Err(failure) => failed(&failure, named),
+        Ok(gathered) => {
+            let (high_watermark, log_start) = (gathered.high_watermark, gathered.log_start);
+            let epoch = gathered.epoch;
+            let (batches, held) = gathered.into_batches();
+            let message = FetchedPartition {
+                high_watermark: high_watermark.get(),
+                log_start_offset: log_start.get(),
+                leader_epoch: epoch.get(),
+                batches,
+                ..named
+            };
+            (message, held)
+        }
+        Err(failure) => (failed(&failure, named), Held::default()),
     }
 }
 
@@ -115,6 +145,7 @@ fn failed(failure: &FetchError, named: FetchedPartition) -> FetchedPartition {
         | FetchError::UnknownEpoch { .. }
         | FetchError::Read { .. }
         | FetchError::Damaged { .. }
+        | FetchError::Busy
         | FetchError::ShuttingDown => FetchedPartition { error: error(None), ..named },
     }
 }

@@ -5,18 +5,24 @@ use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt, Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::Status;
+use tonic::{Response, Status};
+use wire::bounds::{Held, Owed, Purse};
 use wire::convert::topic_partition;
+use wire::to_status;
 use wire::v1::broker::{FetchStreamRequest, FetchStreamResponse};
-use wire::{InvalidMessage, to_status};
 
 use super::fetch::{Limits, asked_of, encode, within};
-use crate::fetching::{Advance, Assignments, Credit, FetchError, Fetched, Fetching, Parked};
+use crate::fetching::{
+    Advance, Assignments, Credit, FetchError, Fetched, Fetching, LargeBatch, Parked,
+};
 
 /// The most that is read for a stream at once, in bytes. More partitions get their turn sooner,
 /// and a slow client holds no more memory than two of these: one on the way into the network, one
 /// that waits for it. One large batch counts as one.
 const CHUNK: usize = 1024 * 1024;
+
+/// What a partition that a stream reads takes in memory, while it waits for records too.
+const ASSIGNMENT: usize = 512;
 
 type Requested = Result<FetchStreamRequest, Status>;
 type Answered = Result<FetchStreamResponse, Status>;
@@ -35,22 +41,29 @@ impl FetchStreams {
     pub(super) fn open(
         &self,
         requests: impl Stream<Item = Requested> + Send + 'static,
-    ) -> impl Stream<Item = Answered> + Send + 'static {
+        purse: Purse,
+    ) -> Response<impl Stream<Item = Answered> + Send + 'static> {
+        let owed = purse.account();
         let serving = Serving {
             reader: Reader {
                 fetching: self.fetching.clone(),
                 limits: self.limits,
                 credit: Credit::default(),
                 assignments: Assignments::default(),
+                purse,
+                held: Held::default(),
+                owed: owed.clone(),
             },
             requests: Box::pin(requests),
             parked: FuturesUnordered::new(),
             draining: Box::pin(self.draining.clone().cancelled_owned()),
             state: State::Open,
         };
-        stream::unfold(serving, |mut serving| async {
+        let mut answer = Response::new(stream::unfold(serving, |mut serving| async {
             serving.next().await.map(|answer| (answer, serving))
-        })
+        }));
+        answer.extensions_mut().insert(owed);
+        answer
     }
 }
 
@@ -77,6 +90,11 @@ struct Reader {
     limits: Limits,
     credit: Credit,
     assignments: Assignments,
+    purse: Purse,
+    /// What the assignments hold.
+    held: Held,
+    /// What the answers hold that are on their way.
+    owed: Owed,
 }
 
 impl<R: Stream<Item = Requested>> Serving<R> {
@@ -88,7 +106,7 @@ impl<R: Stream<Item = Requested>> Serving<R> {
                 request = self.requests.next() => match request {
                     Some(Ok(request)) => match self.reader.obey(&request) {
                         Ok(()) => continue,
-                        Err(error) => to_status(&error),
+                        Err(refused) => refused,
                     },
                     Some(Err(status)) => status,
                     // A client that says no more has had enough.
@@ -118,7 +136,7 @@ impl<R: Stream<Item = Requested>> Serving<R> {
 }
 
 impl Reader {
-    fn obey(&mut self, message: &FetchStreamRequest) -> Result<(), InvalidMessage> {
+    fn obey(&mut self, message: &FetchStreamRequest) -> Result<(), Status> {
         for partition in &message.unassign {
             let partition = topic_partition(&partition.topic, partition.partition)?;
             self.assignments.unassign(&partition);
@@ -128,6 +146,15 @@ impl Reader {
             self.assignments.assign(asked_of(asked, CHUNK)?);
         }
         self.credit.grant(message.credit_bytes);
+        self.hold_assignments().map_err(|busy| to_status(&busy))
+    }
+
+    fn hold_assignments(&mut self) -> Result<(), FetchError> {
+        let needed = self.assignments.len().saturating_mul(ASSIGNMENT);
+        self.held.shrink_to(needed);
+        let missing = needed.saturating_sub(self.held.bytes());
+        let more = self.purse.try_take(missing).ok_or(FetchError::Busy)?;
+        self.held.absorb(more);
         Ok(())
     }
 
@@ -140,7 +167,9 @@ impl Reader {
         let asked = self.assignments.take_turn()?;
         let allowance = self.credit.allowance(CHUNK)?;
         let partition = asked.partition.clone();
-        let outcome = match self.fetching.read(&asked, allowance.min(asked.max_bytes)).await {
+        let most = allowance.min(asked.max_bytes);
+        let read = self.fetching.read(&asked, most, LargeBatch::Take, &self.purse).await;
+        let outcome = match read {
             Ok((nothing, advance)) if nothing.is_empty() => {
                 return self.assignments.park(&partition).map(|parked| Err((parked, advance)));
             }
@@ -155,7 +184,8 @@ impl Reader {
                 Err(error)
             }
         };
-        let fetched = encode(Fetched { partition, outcome });
+        let (fetched, held) = encode(Fetched { partition, outcome });
+        self.owed.add(held);
         Some(Ok(FetchStreamResponse { partition: Some(fetched) }))
     }
 }

@@ -10,7 +10,7 @@ use wire::v1::broker::{
 };
 
 use super::Data;
-use super::fetch::within;
+use super::fetch::{ENVELOPE, owing, within};
 use super::forward::{Peer, leader_hint};
 use crate::listing::{At, Listed, ListingError};
 
@@ -20,18 +20,21 @@ pub(super) async fn list_offsets(
 ) -> Result<Response<ListOffsetsResponse>, Status> {
     within(request.get_ref().partitions.len(), data.fetch_limits)?;
     let asked = request.get_ref().partitions.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    let purse = data.purses.of(request.extensions());
+    let held = purse.take(asked.len().saturating_mul(ENVELOPE)).await;
     let names = asked.iter().map(|(partition, _)| partition.clone()).collect::<Vec<_>>();
     if let Some(leader) = data.forwarder.target(&request, &names) {
         let call = |mut peer: Peer, request| async move { peer.list_offsets(request).await };
         let message = request.into_inner();
-        return data.forwarder.ask(&leader, message, Duration::ZERO, call).await;
+        let answer = data.forwarder.ask(&leader, message, Duration::ZERO, call).await?;
+        return Ok(owing(answer, &purse, held));
     }
     let mut offsets = Vec::with_capacity(asked.len());
     for (partition, at) in asked {
         let listed = data.listing.list(&partition, at).await;
         offsets.push(encode(&partition, listed));
     }
-    Ok(Response::new(ListOffsetsResponse { offsets }))
+    Ok(owing(Response::new(ListOffsetsResponse { offsets }), &purse, held))
 }
 
 fn decode(asked: &ListOffsetsPartition) -> Result<(TopicPartition, At), InvalidMessage> {

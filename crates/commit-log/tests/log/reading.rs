@@ -1,6 +1,6 @@
 //! What readers get.
 
-use commit_log::ReadError;
+use commit_log::{ReadError, WithinRead};
 use types::{Durability, Offset, Timestamp};
 
 use crate::harness::{
@@ -33,6 +33,22 @@ fn a_read_gets_no_more_bytes_than_asked_but_one_batch_at_least() {
     check(0, two - 1, 99, 0..2);
     check(0, 0, 99, 0..2);
     check(7, 1, 99, 6..10);
+}
+
+#[test]
+fn a_read_within_a_bound_tells_the_size_of_a_batch_that_is_larger() {
+    let sizes = [&[0, 10][..], &[20, 30, 40]].map(|times| batch(times).bytes().len());
+    let reader = lab().reader();
+    // Also where the index leads to a batch before the one asked for.
+    for (from, size) in [(0, sizes[0]), (1, sizes[0]), (2, sizes[1]), (4, sizes[1])] {
+        let read = |max_bytes| reader.read_within(offset(from), max_bytes, Offset::MAX).unwrap();
+        for max_bytes in [0, 1, size - 1] {
+            let expected = WithinRead::TooLarge { needed: size };
+            assert_eq!(read(max_bytes), expected, "{max_bytes} bytes from {from}");
+        }
+        let WithinRead::Batches(batches) = read(size) else { panic!("{size} bytes from {from}") };
+        assert_eq!(batches.len(), size);
+    }
 }
 
 #[test]
