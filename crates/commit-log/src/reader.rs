@@ -177,7 +177,7 @@ fn read<D: Disk>(
         .with_index(|index| index.find_offset(relative))
         .map_err(|source| ReadError::Storage { source })?;
     let mut place = lookup.place(name.base);
-    let mut before = None;
+    let (mut before, mut refused_at) = (None, None);
     let before_first = lookup.span.and_then(|span| usize::try_from(span).ok()).unwrap_or_default();
     let mut wanted = max_bytes.max(HEADER_LEN).saturating_add(before_first);
     loop {
@@ -194,7 +194,8 @@ fn read<D: Disk>(
             Selected::More { at, needed, .. }
                 if let Some(fault) = &fault
                     && at == place
-                    && wanted <= needed =>
+                    && wanted <= needed
+                    && refused_at == Some(at.position) =>
             {
                 let kind = FlawKind::Unreadable { cause: fault.to_string() };
                 (place, before) = (around(piece, at, None, kind, from)?, None);
@@ -202,7 +203,11 @@ fn read<D: Disk>(
             Selected::More { needed, .. } if largest.max(HEADER_LEN) < needed => {
                 return Ok(WithinRead::TooLarge { needed });
             }
-            Selected::More { at, passed, needed } => (place, before, wanted) = (at, passed, needed),
+            Selected::More { at, passed, needed } => {
+                // A refusal that passes is none of the segment's: the second one is believed.
+                refused_at = fault.is_some().then_some(at.position);
+                (place, before, wanted) = (at, passed, needed);
+            }
             Selected::Flawed { at, passed, kind } => {
                 // The damage may be of a batch that nobody wants, on the way to one that is whole.
                 place = around(piece, at, passed, kind, from)?;
