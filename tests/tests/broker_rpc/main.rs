@@ -7,6 +7,8 @@ mod cluster;
 #[cfg(test)]
 mod deletion;
 #[cfg(test)]
+mod idempotence;
+#[cfg(test)]
 mod lifetime;
 #[cfg(test)]
 mod produce_fetch;

@@ -1,5 +1,5 @@
-//! The ledger: what was acknowledged is there, once, where the acknowledgement said, however often
-//! the broker and the coordinator are killed.
+//! The ledger: every record that was handed over is there, once, in its order and where its
+//! acknowledgement said, however often the broker and the coordinator are killed.
 
 #[cfg(test)]
 mod history;

@@ -2,15 +2,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use client::{
-    Apply, Client, ClientConfig, ClientError, Consumer, ConsumerConfig, Delivery, NewTopic,
-    OffsetAt, ProducerConfig, ProducerRecord, StartAt,
+    Apply, Client, ClientConfig, Consumer, ConsumerConfig, Delivery, NewTopic, OffsetAt,
+    ProducerConfig, ProducerRecord, StartAt,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{Offset, PartitionId, TopicName, TopicPartition};
 
-use crate::history::{Entry, Logs, Outcome, Written};
+use crate::history::{Entry, Logs, Written};
 
 /// Records of one writer that wait for their acknowledgement.
 const MAX_UNDER_WAY: usize = 200;
@@ -61,7 +61,7 @@ pub(crate) async fn write(
         let record = ProducerRecord::new(to.topic.clone(), entry.to_value());
         let record = ProducerRecord { partition: Some(to.partition), ..record };
         let delivery = producer.send(record).await.unwrap();
-        under_way.spawn(outcome(to.clone(), entry, delivery));
+        under_way.spawn(acknowledged(to.clone(), entry, delivery));
         while MAX_UNDER_WAY <= under_way.len() {
             written
                 .extend(under_way.join_next().await.map(|record| count(record.unwrap(), &acked)));
@@ -74,23 +74,16 @@ pub(crate) async fn write(
     written
 }
 
-async fn outcome(to: TopicPartition, entry: Entry, delivery: Delivery) -> Written {
-    let outcome = match delivery.await {
-        Ok(metadata) => {
-            assert_eq!(metadata.topic_partition, to, "{entry}");
-            Outcome::Acknowledged(metadata.offset.expect("acks=all tells the offset"))
-        }
-        Err(ClientError::OutcomeUnknown { .. }) => Outcome::Unknown,
-        Err(ClientError::NotDelivered { .. }) => Outcome::NotDelivered,
-        Err(error) => panic!("{entry} to {to}: {error}"),
-    };
-    Written { to, entry, outcome }
+/// Producers ask again until they are answered: whatever is killed meanwhile, every record is
+/// acknowledged in the end.
+async fn acknowledged(to: TopicPartition, entry: Entry, delivery: Delivery) -> Written {
+    let metadata = delivery.await.unwrap_or_else(|error| panic!("{entry} to {to}: {error}"));
+    assert_eq!(metadata.topic_partition, to, "{entry}");
+    Written { to, entry, offset: metadata.offset.expect("acks=all tells the offset") }
 }
 
 fn count(record: Written, acked: &watch::Sender<u64>) -> Written {
-    if let Outcome::Acknowledged(_) = record.outcome {
-        acked.send_modify(|count| *count += 1);
-    }
+    acked.send_modify(|count| *count += 1);
     record
 }
 
