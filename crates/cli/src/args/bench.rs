@@ -6,8 +6,10 @@ use clap::{Args, Subcommand, ValueEnum};
 /// `dohle bench ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Append batches to a commit log; beside it, the same bytes to a plain file
-    Append(Load),
+    /// Measure everything that has a gate, and fail if something is below its own
+    All(All),
+    /// Append batches to commit logs; beside it, the same bytes to plain files
+    Append(Appended),
     /// Produce to a broker; beside it, a plain TCP copy that checks, appends and acknowledges too
     Produce(Networked),
     /// Consume from a broker; beside it, a plain server that reads its file into a socket
@@ -53,12 +55,68 @@ impl Load {
     }
 }
 
+/// What is appended to.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Appended {
+    /// What, and for how long.
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// Logs of one directory, each of which gets a batch before all are synced together
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) partitions: u32,
+}
+
 /// What is measured over the network.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Networked {
     /// What, and for how long.
     #[command(flatten)]
     pub(crate) load: Load,
+    /// Of which cluster.
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+}
+
+/// All rows of the table.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct All {
+    /// How often each side has its turn
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(5..=1000))]
+    pub(crate) rounds: u32,
+    /// How long a turn is: 300ms, 2s; it ends sooner after 1 GiB
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = turn)]
+    pub(crate) turn: Duration,
+    /// What is in the log whose speed is compared with an empty one's: 512m, 20g
+    #[arg(long, value_name = "BYTES", default_value = "2g", value_parser = data)]
+    pub(crate) data: u64,
+    /// Turns of 200 ms and 256 MiB in the log: for a first look
+    #[arg(long, conflicts_with_all = ["turn", "data"])]
+    pub(crate) quick: bool,
+    /// Only the rows whose names begin so: produce,durable-1000
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub(crate) rows: Vec<String>,
+    /// Where a folder for the data is made, and removed at the end; a disk, not a RAM disk
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) dir: PathBuf,
+}
+
+impl All {
+    /// How long a turn is.
+    pub(crate) const fn turn(&self) -> Duration {
+        if self.quick { Duration::from_millis(200) } else { self.turn }
+    }
+
+    /// Bytes in the log that is not empty.
+    pub(crate) const fn data(&self) -> u64 {
+        if self.quick { 256 << 20 } else { self.data }
+    }
+}
+
+/// Which cluster is measured.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Cluster {
     /// Measure the running cluster that -B names, instead of one in this process
     #[arg(long)]
     pub(crate) running: bool,
@@ -77,22 +135,45 @@ pub(crate) enum DurabilityArg {
 }
 
 const LARGEST: u32 = 32 << 20;
+const MOST_DATA: u64 = 1 << 40;
 
 fn size(text: &str) -> Result<u32, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let bytes = text.split_at_checked(digits).and_then(|(number, unit)| {
-        let scale = match unit {
-            "" => 1,
-            "k" | "K" => 1 << 10,
-            "m" | "M" => 1 << 20,
-            _ => return None,
-        };
-        number.parse::<u32>().ok()?.checked_mul(scale)
-    });
-    bytes
+    bytes(text)
+        .and_then(|bytes| u32::try_from(bytes).ok())
         .filter(|bytes| (1..=LARGEST).contains(bytes))
         .ok_or_else(|| "write 1 to 32m: bytes, or with k or m behind them".to_owned())
 }
+
+fn data(text: &str) -> Result<u64, String> {
+    bytes(text)
+        .filter(|bytes| (1 << 20..=MOST_DATA).contains(bytes))
+        .ok_or_else(|| "write 1m to 1024g: bytes, or with k, m or g behind them".to_owned())
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let scale = match unit {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+fn turn(text: &str) -> Result<Duration, String> {
+    let turn = crate::duration::parse(text).map_err(|error| error.to_string())?;
+    if (SHORTEST_TURN..=LONGEST_TURN).contains(&turn) {
+        Ok(turn)
+    } else {
+        Err("a turn takes 10ms to 1h".to_owned())
+    }
+}
+
+const SHORTEST_TURN: Duration = Duration::from_millis(10);
+const LONGEST_TURN: Duration = Duration::from_hours(1);
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +186,22 @@ mod tests {
         assert_eq!(size("1m"), Ok(1024 * 1024));
         for text in ["", "0", "k", "1g", "33m", "99999999999", "-1", "1.5k"] {
             assert!(size(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn data_may_be_more_than_a_record() {
+        assert_eq!(data("20g"), Ok(20 << 30));
+        for text in ["", "g", "1k", "1025g", "99999999999999999999g", "1.5g"] {
+            assert!(data(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_turn_has_a_length() {
+        assert_eq!(turn("300ms"), Ok(Duration::from_millis(300)));
+        for text in ["", "1ms", "2h", "1"] {
+            assert!(turn(text).is_err(), "{text:?}");
         }
     }
 }

@@ -1,32 +1,40 @@
-//! A commit log's directory, and a plain file, each written by one thread.
+//! A commit log's directory, and plain files, each written by one thread.
 
-use std::fs::{File, remove_dir_all, remove_file};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use commit_log::{Append, AppendAt, Directory, DirectoryConfig, LogConfig, LogKey};
-use disk::RealDisk;
+use measure::{Latencies, Server};
 use record::Batch;
-use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use types::{DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, TopicId};
+use types::Durability;
 
-use super::contest::Contender;
-use super::cpu::Server;
-use super::latency::{Latencies, Schedule};
+use super::contest::{Contender, Pace, Saturate};
 use super::load::{Bound, Work};
+use super::logs::Logs;
+use super::raw::RawFiles;
 use super::stage::CLIENT_THREADS;
-use crate::exit::{Exit, Failure, with_causes};
+use crate::exit::{Exit, Failure};
 
 /// Most appends that one group commit takes up, as the broker's default has it.
-const GROUP: usize = 256;
+const GROUP: usize = 1024;
+
+/// What a sink is made for.
+#[derive(Clone, Debug)]
+pub(super) struct SinkSpec {
+    /// Where it is made.
+    pub(super) folder: PathBuf,
+    /// Logs or files that batches go to in turn.
+    pub(super) partitions: u32,
+    /// When an append has succeeded.
+    pub(super) durability: Durability,
+}
 
 /// Takes batches, and answers when they are as durable as they shall be.
 pub(super) trait Sink: Sized + Send + 'static {
     /// An empty one.
-    fn open(folder: &Path, durability: Durability, work: &Work) -> Result<Self, Failure>;
+    fn open(spec: &SinkSpec, work: &Work) -> Result<Self, Failure>;
 
-    /// Writes the same batch so many times and makes all of it durable at once.
+    /// Writes the same batch so many times, each time to the next partition, and makes all of it
+    /// durable at once.
     fn append(&mut self, batch: &Batch, times: usize) -> Result<(), Failure>;
 
     /// Removes everything.
@@ -36,19 +44,20 @@ pub(super) trait Sink: Sized + Send + 'static {
 /// One side: a thread that writes.
 pub(super) struct Appender<S> {
     work: Work,
-    folder: PathBuf,
-    durability: Durability,
+    spec: SinkSpec,
     sink: Option<S>,
 }
 
 /// Ours.
-pub(super) type Appending = Appender<CommitLog>;
+pub(super) type Appending = Appender<Logs>;
 /// Beside it.
-pub(super) type AppendingPlainly = Appender<PlainFile>;
+pub(super) type AppendingPlainly = Appender<RawFiles>;
 
 impl<S: Sink> Appender<S> {
-    pub(super) fn new(work: Work, folder: &Path, durability: Durability) -> Self {
-        Self { work, folder: folder.to_owned(), durability, sink: None }
+    /// One partition begins anew in each turn; many stay, since a thousand take longer to make than
+    /// a turn.
+    pub(super) const fn new(work: Work, spec: SinkSpec) -> Self {
+        Self { work, spec, sink: None }
     }
 
     /// Writes on a thread that may block.
@@ -58,15 +67,34 @@ impl<S: Sink> Appender<S> {
     ) -> Result<T, Failure> {
         let work = self.work.clone();
         let mut sink = self.sink.take().ok_or_else(unprepared)?;
-        let (sink, written) = spawn_blocking(move || {
+        let (sink, written) = blocking(move || {
             let written = write(&mut sink, &work);
-            (sink, written)
+            Ok((sink, written))
         })
-        .await
-        .map_err(|died| Failure::new(Exit::Other, died.to_string()))?;
+        .await?;
         self.sink = Some(sink);
         written
     }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    ///
+    /// What the disk reports.
+    pub(super) async fn end(&mut self) -> Result<(), Failure> {
+        match self.sink.take() {
+            Some(sink) => blocking(move || sink.remove()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Does something on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = spawn_blocking(work).await;
+    done.map_err(|died| Failure::new(Exit::Other, died.to_string()))?
 }
 
 impl<S: Sink> Contender for Appender<S> {
@@ -75,26 +103,39 @@ impl<S: Sink> Contender for Appender<S> {
     }
 
     async fn prepare(&mut self) -> Result<(), Failure> {
-        self.sink = Some(S::open(&self.folder, self.durability, &self.work)?);
+        if self.sink.is_none() {
+            let (spec, work) = (self.spec.clone(), self.work.clone());
+            self.sink = Some(blocking(move || S::open(&spec, &work)).await?);
+        }
         Ok(())
     }
 
+    async fn clean_up(&mut self) -> Result<(), Failure> {
+        if self.spec.partitions == 1 { self.end().await } else { Ok(()) }
+    }
+}
+
+impl<S: Sink> Saturate for Appender<S> {
     async fn saturate(&mut self, bound: Bound) -> Result<u64, Failure> {
+        let times = self.spec.partitions;
         self.write(move |sink, work| {
             let mut records = 0;
             while bound.allows_more_than(records) {
-                sink.append(&work.full, 1)?;
-                records += work.records_per_batch();
+                sink.append(&work.full, times as usize)?;
+                records += work.records_per_batch() * u64::from(times);
             }
             Ok(records)
         })
         .await
     }
+}
 
-    async fn pace(&mut self, schedule: Schedule) -> Result<Latencies, Failure> {
+impl<S: Sink> Pace for Appender<S> {
+    async fn pace(&mut self) -> Result<Latencies, Failure> {
         self.write(move |sink, work| {
+            let schedule = work.schedule();
             let mut latencies = Latencies::new();
-            let mut due: mpsc::Receiver<u64> = schedule.begin(work.clock())?;
+            let mut due = schedule.begin(work.clock())?;
             let mut taken = Vec::with_capacity(GROUP);
             // What came due during one commit goes into the next.
             while due.blocking_recv_many(&mut taken, GROUP) != 0 {
@@ -108,89 +149,13 @@ impl<S: Sink> Contender for Appender<S> {
         })
         .await
     }
-
-    async fn clean_up(&mut self) -> Result<(), Failure> {
-        self.sink.take().map_or(Ok(()), S::remove)
-    }
 }
 
 fn unprepared() -> Failure {
     Failure::new(Exit::Other, "a turn began without preparation")
 }
 
-/// A directory with one log.
-pub(super) struct CommitLog {
-    directory: Directory<RealDisk>,
-    key: LogKey,
-    work: Work,
-}
-
-impl Sink for CommitLog {
-    fn open(folder: &Path, durability: Durability, work: &Work) -> Result<Self, Failure> {
-        let (id, now) = (DirectoryId::from_bytes([1; 16]), work.clock().now());
-        let config = DirectoryConfig::default();
-        let directory = Directory::open(RealDisk, &folder.join("log"), config, id, now);
-        let mut directory = directory.map_err(|error| failed(&error))?;
-        let key = LogKey { topic_id: TopicId::from_bytes([2; 16]), partition: PartitionId::new(0) };
-        let config = LogConfig { durability, ..LogConfig::default() };
-        directory
-            .create_log(key, LogId::from_bytes([3; 16]), config, Offset::ZERO)
-            .map_err(|error| failed(&error))?;
-        Ok(Self { directory, key, work: work.clone() })
-    }
-
-    fn append(&mut self, batch: &Batch, times: usize) -> Result<(), Failure> {
-        let append = Append {
-            log: self.key,
-            epoch: LeaderEpoch::new(1),
-            batches: vec![batch.clone()],
-            at: AppendAt::End,
-        };
-        let appends = vec![append; times];
-        for appended in self.directory.step(&appends, self.work.clock().now()) {
-            appended.map_err(|error| failed(&error))?;
-        }
-        Ok(())
-    }
-
-    fn remove(self) -> Result<(), Failure> {
-        let path = self.directory.path().to_owned();
-        drop(self.directory);
-        Ok(remove_dir_all(path)?)
-    }
-}
-
-/// A file.
-pub(super) struct PlainFile {
-    path: PathBuf,
-    file: File,
-    end: u64,
-    durability: Durability,
-}
-
-impl Sink for PlainFile {
-    fn open(folder: &Path, durability: Durability, _work: &Work) -> Result<Self, Failure> {
-        let path = folder.join("plain");
-        let file = File::create_new(&path)?;
-        Ok(Self { path, file, end: 0, durability })
-    }
-
-    fn append(&mut self, batch: &Batch, times: usize) -> Result<(), Failure> {
-        for _ in 0..times {
-            self.file.write_all_at(batch.bytes(), self.end)?;
-            self.end += batch.bytes().len() as u64;
-        }
-        match self.durability {
-            Durability::PageCache => Ok(()),
-            Durability::Fsync => Ok(self.file.sync_data()?),
-        }
-    }
-
-    fn remove(self) -> Result<(), Failure> {
-        Ok(remove_file(self.path)?)
-    }
-}
-
-fn failed(error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Other, with_causes(error))
+/// The folder of a sink, which nobody else has.
+pub(super) fn below(spec: &SinkSpec, name: &str) -> PathBuf {
+    Path::new(&spec.folder).join(name)
 }

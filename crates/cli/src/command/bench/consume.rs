@@ -2,23 +2,18 @@
 //! before; for latencies, what is being written.
 
 use client::{Client, Consumer, ConsumerConfig, Producer, StartAt};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use measure::{Begin, Done, Latencies, Server, open_loop};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use types::{Durability, Offset};
 
-use super::contest::Contender;
-use super::cpu::Server;
-use super::latency::{Latencies, Schedule};
+use super::contest::{Contender, Pace, Saturate};
 use super::load::{Bound, Work};
 use super::plain::{PlainServer, Purpose, connect, consume_from};
-use super::produce::{fill_plainly, send_plainly};
+use super::produce::{Writing, fill_plainly};
 use super::stage::{CLIENT_THREADS, Stage};
-use super::topic::{Topic, fill, producer_config, unexpected};
+use super::topic::{Topic, fill, interrupted, producer_config, unexpected};
 use crate::exit::Failure;
 
-/// Records of a schedule whose send nobody has noted yet.
-const NOTES: usize = 1024;
 /// What a plain client reads at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -27,10 +22,9 @@ pub(super) struct Consuming<'a> {
     work: Work,
     stage: &'a Stage,
     topic: Topic,
-    /// Records written in advance, from offset 0 on.
-    preloaded: u64,
-    /// Offset of the next record.
-    end: Offset,
+    /// The records written in advance that a turn reads.
+    from: u64,
+    to: u64,
 }
 
 impl<'a> Consuming<'a> {
@@ -44,21 +38,39 @@ impl<'a> Consuming<'a> {
         stage: &'a Stage,
         durability: Durability,
     ) -> Result<Self, Failure> {
-        let (client, given) = (stage.client(), work.clone());
-        let preload = async move {
-            let topic = Topic::create(client.clone(), given.clone(), durability).await?;
-            let producer = client.producer(producer_config(&given))?;
-            let filled = fill(&producer, &topic, &given, (Offset::ZERO, &given.preload())).await;
-            match filled {
-                Ok(records) => Ok((topic, records)),
-                Err(failure) => {
-                    topic.delete().await?;
-                    Err(failure)
-                }
-            }
-        };
-        let (topic, preloaded) = stage.on_client(preload).await?;
-        Ok(Self { work, stage, topic, preloaded, end: Offset::new(preloaded) })
+        let records = work.records_per_turn();
+        let topic = filled(work.clone(), stage, durability, records).await?;
+        Ok(Self { work, stage, topic, from: 0, to: records })
+    }
+
+    /// With nothing written in advance.
+    ///
+    /// # Errors
+    ///
+    /// The cluster refuses or does not answer.
+    pub(super) async fn from_empty(
+        work: Work,
+        stage: &'a Stage,
+        durability: Durability,
+    ) -> Result<Self, Failure> {
+        let topic = filled(work.clone(), stage, durability, 0).await?;
+        Ok(Self { work, stage, topic, from: 0, to: 0 })
+    }
+
+    /// Reads the last turn's worth of what is in a topic.
+    ///
+    /// # Errors
+    ///
+    /// The broker refuses or does not answer.
+    pub(super) async fn end_of(
+        topic: Topic,
+        work: Work,
+        stage: &'a Stage,
+    ) -> Result<Self, Failure> {
+        let given = topic.clone();
+        let to = stage.on_client(async move { given.records().await }).await?;
+        let from = to.saturating_sub(work.records_per_turn());
+        Ok(Self { work, stage, topic, from, to })
     }
 
     /// Removes the topic.
@@ -67,8 +79,34 @@ impl<'a> Consuming<'a> {
     ///
     /// The cluster refuses or does not answer.
     pub(super) async fn end(self) -> Result<(), Failure> {
-        self.stage.on_client(self.topic.delete()).await
+        self.stage.remove(self.topic).await
     }
+}
+
+/// A new topic with so many records.
+///
+/// # Errors
+///
+/// The cluster does not take them; the topic is gone then.
+pub(super) async fn filled(
+    work: Work,
+    stage: &Stage,
+    durability: Durability,
+    records: u64,
+) -> Result<Topic, Failure> {
+    let client = stage.client();
+    let filling = async move {
+        let topic = Topic::create(client.clone(), work.clone(), durability).await?;
+        let producer = client.producer(producer_config(&work))?;
+        match fill(&producer, &topic, &work, (0, &work.preload(records))).await {
+            Ok(_) => Ok(topic),
+            Err(failure) => {
+                topic.delete().await?;
+                Err(failure)
+            }
+        }
+    };
+    stage.on_client(filling).await
 }
 
 impl Contender for Consuming<'_> {
@@ -80,37 +118,44 @@ impl Contender for Consuming<'_> {
         Ok(())
     }
 
+    async fn clean_up(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl Saturate for Consuming<'_> {
     async fn saturate(&mut self, bound: Bound) -> Result<u64, Failure> {
-        let (client, topic, preloaded) = (self.stage.client(), self.topic.clone(), self.preloaded);
+        let (client, topic) = (self.stage.client(), self.topic.clone());
+        let (from, records) = (Offset::new(self.from), self.to - self.from);
         let reading = async move {
-            let mut consumer = assigned(&client, &topic, Offset::ZERO).await?;
+            let mut consumer = assigned(&client, &topic, from).await?;
             let mut read = 0;
-            while read < preloaded && bound.allows_more_than(read) {
+            while read < records && bound.allows_more_than(read) {
                 read += next(&mut consumer).await?.records.len() as u64;
             }
             Ok(read)
         };
         self.stage.on_client(reading).await
     }
+}
 
-    async fn pace(&mut self, schedule: Schedule) -> Result<Latencies, Failure> {
+impl Pace for Consuming<'_> {
+    async fn pace(&mut self) -> Result<Latencies, Failure> {
         let (client, topic, work) = (self.stage.client(), self.topic.clone(), self.work.clone());
-        let start = self.end;
         let pacing = async move {
             let producer = client.producer(producer_config(&work))?;
-            let consumer = assigned(&client, &topic, start).await?;
-            let sending = send_due(&producer, &topic, &work, schedule);
-            let receiving = receive(consumer, &work, schedule, start);
-            let ((), latencies) = tokio::try_join!(sending, receiving)?;
-            Ok(latencies)
+            let start = topic.records().await?;
+            let mut consumer = assigned(&client, &topic, Offset::new(start)).await?;
+            // Both are connected once one record has come through.
+            producer.send(topic.record(&work)).await?.await?;
+            next(&mut consumer).await?;
+            let sending = Sending { producer, topic, work: work.clone() };
+            let receiving = Receiving { consumer, start: Offset::new(start + 1) };
+            let schedule = work.schedule();
+            let due = schedule.begin(work.clock())?;
+            open_loop(schedule, due, || work.clock().monotonic(), (sending, receiving)).await
         };
-        let latencies = self.stage.on_client(pacing).await?;
-        self.end = Offset::new(start.get() + schedule.count);
-        Ok(latencies)
-    }
-
-    async fn clean_up(&mut self) -> Result<(), Failure> {
-        Ok(())
+        self.stage.on_client(pacing).await
     }
 }
 
@@ -124,38 +169,40 @@ async fn next(consumer: &mut Consumer) -> Result<client::FetchedBatch, Failure> 
     consumer.next_batch().await?.ok_or_else(|| unexpected("the topic was gone while being read"))
 }
 
-async fn send_due(
-    producer: &Producer,
-    topic: &Topic,
-    work: &Work,
-    schedule: Schedule,
-) -> Result<(), Failure> {
-    let mut due = schedule.begin(work.clock())?;
-    while due.recv().await.is_some() {
+struct Sending {
+    producer: Producer,
+    topic: Topic,
+    work: Work,
+}
+
+impl Begin for Sending {
+    type Error = Failure;
+
+    async fn begin(&mut self, _index: u64) -> Result<(), Failure> {
+        if self.work.is_interrupted() {
+            return Err(interrupted());
+        }
         // One that is not delivered never arrives; the consumer would wait for it.
-        drop(producer.send(topic.record(work)).await?);
+        drop(self.producer.send(self.topic.record(&self.work)).await?);
+        Ok(())
     }
-    Ok(producer.flush().await?)
 }
 
 /// A record's latency ends when it is in the consumer's hands.
-async fn receive(
-    mut consumer: Consumer,
-    work: &Work,
-    schedule: Schedule,
+struct Receiving {
+    consumer: Consumer,
+    /// Of the first record of the schedule.
     start: Offset,
-) -> Result<Latencies, Failure> {
-    let mut latencies = Latencies::new();
-    let mut received = 0;
-    while received < schedule.count && !work.is_interrupted() {
-        let batch = next(&mut consumer).await?;
-        let done = work.clock().monotonic();
-        for record in batch.records {
-            latencies.record(schedule.due(record.offset.distance_from(start)), done);
-            received += 1;
-        }
+}
+
+impl Done for Receiving {
+    type Error = Failure;
+
+    async fn done(&mut self) -> Result<u64, Failure> {
+        let batch = next(&mut self.consumer).await?;
+        let last = batch.records.last().ok_or_else(|| unexpected("a batch without a record"))?;
+        Ok(last.offset.distance_from(self.start) + 1)
     }
-    Ok(latencies)
 }
 
 /// Beside it.
@@ -182,7 +229,8 @@ impl<'a> ConsumingPlainly<'a> {
     ) -> Result<Self, Failure> {
         let server = stage.plain_server(durability).await?;
         let (address, given) = (server.address(), work.clone());
-        let filling = async move { fill_plainly(address, &given, &given.preload()).await };
+        let bound = work.preload(work.records_per_turn());
+        let filling = async move { fill_plainly(address, &given, &bound).await };
         let records = stage.on_client(filling).await?;
         let batches = records / work.records_per_batch();
         let preloaded = batches * work.full.bytes().len() as u64;
@@ -199,6 +247,12 @@ impl Contender for ConsumingPlainly<'_> {
         Ok(())
     }
 
+    async fn clean_up(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl Saturate for ConsumingPlainly<'_> {
     async fn saturate(&mut self, bound: Bound) -> Result<u64, Failure> {
         let (address, preloaded) = (self.server.address(), self.preloaded);
         let (batch, records) = (self.work.full.bytes().len() as u64, self.work.records_per_batch());
@@ -213,54 +267,52 @@ impl Contender for ConsumingPlainly<'_> {
         };
         self.stage.on_client(reading).await
     }
+}
 
-    async fn pace(&mut self, schedule: Schedule) -> Result<Latencies, Failure> {
+impl Pace for ConsumingPlainly<'_> {
+    async fn pace(&mut self) -> Result<Latencies, Failure> {
         let (address, start, work) = (self.server.address(), self.end, self.work.clone());
+        let schedule = work.schedule();
         let pacing = async move {
             let stream = consume_from(address, start).await?;
             // Nobody reads the acknowledgements, which fit into the socket's buffer.
             let (_acknowledgements, write) = connect(address, Purpose::Produce).await?.into_split();
-            let (tell, mut noted) = mpsc::channel(NOTES);
-            let noting = async { while noted.recv().await.is_some() {} };
-            let sending = async {
-                let (sent, ()) = tokio::join!(send_plainly(write, &work, schedule, tell), noting);
-                sent
-            };
-            let ((), latencies) =
-                tokio::try_join!(sending, receive_plainly(stream, &work, schedule))?;
-            Ok(latencies)
+            let due = schedule.begin(work.clock())?;
+            let sides = (Writing::new(write, &work), Arriving::new(stream, &work));
+            open_loop(schedule, due, || work.clock().monotonic(), sides).await
         };
         let latencies = self.stage.on_client(pacing).await?;
         self.end = start + schedule.count * self.work.single.bytes().len() as u64;
         Ok(latencies)
     }
+}
 
-    async fn clean_up(&mut self) -> Result<(), Failure> {
-        Ok(())
+/// Counts the batches of one record that a stream brings.
+pub(super) struct Arriving<S> {
+    stream: S,
+    buffer: Vec<u8>,
+    batch: u64,
+    bytes: u64,
+}
+
+impl<S> Arriving<S> {
+    pub(super) fn new(stream: S, work: &Work) -> Self {
+        let batch = work.single.bytes().len() as u64;
+        Self { stream, buffer: vec![0; READ_BYTES], batch, bytes: 0 }
     }
 }
 
-async fn receive_plainly(
-    mut stream: TcpStream,
-    work: &Work,
-    schedule: Schedule,
-) -> Result<Latencies, Failure> {
-    let mut latencies = Latencies::new();
-    let mut buffer = vec![0; READ_BYTES];
-    let (batch, mut bytes, mut received) = (work.single.bytes().len() as u64, 0, 0);
-    while received < schedule.count && !work.is_interrupted() {
-        bytes += some(&mut stream, &mut buffer).await?;
-        let done = work.clock().monotonic();
-        while received < bytes / batch {
-            latencies.record(schedule.due(received), done);
-            received += 1;
-        }
+impl<S: AsyncRead + Send + Unpin> Done for Arriving<S> {
+    type Error = Failure;
+
+    async fn done(&mut self) -> Result<u64, Failure> {
+        self.bytes += some(&mut self.stream, &mut self.buffer).await?;
+        Ok(self.bytes / self.batch)
     }
-    Ok(latencies)
 }
 
 /// Reads what is there.
-async fn some(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<u64, Failure> {
+async fn some(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Result<u64, Failure> {
     match stream.read(buffer).await? {
         0 => Err(unexpected("the plain server ended early")),
         read => Ok(read as u64),

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::clock::Clock;
+use measure::Schedule;
 use record::{Batch, BatchBuilder, Compression, HEADER_LEN, record_size_bound};
 use tokio_util::sync::CancellationToken;
 use types::Timestamp;
 
-use super::latency::Schedule;
 use crate::args::bench::Load;
 use crate::exit::{Exit, Failure};
 
@@ -17,6 +17,65 @@ use crate::exit::{Exit, Failure};
 const TURN_BYTES: u64 = 1 << 30;
 /// Before the first work of a schedule is due.
 const LEAD: Duration = Duration::from_millis(20);
+/// Records a second while latencies are taken, unless told otherwise.
+const RATE: u32 = 1000;
+/// A full batch, unless told otherwise.
+const BATCH_BYTES: u32 = 1 << 20;
+/// Some more than a batch adds to the value of its one record.
+const SLACK: u32 = 128;
+
+/// What is measured, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// Bytes of a record's value.
+    pub(super) value_bytes: u32,
+    /// Bytes of a full batch.
+    pub(super) batch_bytes: u32,
+    /// How long a turn is.
+    pub(super) turn: Duration,
+    /// Most records of a turn.
+    pub(super) max_records: Option<u64>,
+    /// Records a second while latencies are taken.
+    pub(super) rate: u32,
+}
+
+impl From<&Load> for Shape {
+    fn from(load: &Load) -> Self {
+        Self {
+            value_bytes: load.size,
+            batch_bytes: load.batch_bytes,
+            turn: load.turn(),
+            max_records: load.records,
+            rate: load.rate,
+        }
+    }
+}
+
+impl Shape {
+    /// Batches of exactly so many bytes, where that can be, of one record each: what a batch costs shows, and what a
+    /// record costs does not.
+    ///
+    /// # Errors
+    ///
+    /// A batch of so few bytes has no room for a record.
+    pub(super) fn of_batches(batch_bytes: u32, turn: Duration) -> Result<Self, Failure> {
+        // A value of nearly that length, whose length is written in as many bytes.
+        let short = batch_bytes.checked_sub(SLACK).ok_or_else(too_small)?;
+        let found = batch(&Bytes::from(vec![0; short as usize]), 0)?.bytes().len();
+        let rest = u32::try_from(found).ok().and_then(|found| batch_bytes.checked_sub(found));
+        let value_bytes = short + rest.ok_or_else(too_small)?;
+        Ok(Self { value_bytes, batch_bytes, turn, max_records: None, rate: RATE })
+    }
+
+    /// Records of so many bytes, a thousand a second.
+    pub(super) const fn of_records(value_bytes: u32, turn: Duration) -> Self {
+        Self { value_bytes, batch_bytes: BATCH_BYTES, turn, max_records: None, rate: RATE }
+    }
+}
+
+fn too_small() -> Failure {
+    Failure::usage("a batch needs more bytes than its header")
+}
 
 /// The records, and how long it takes.
 #[derive(Clone, Debug)]
@@ -37,26 +96,26 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// As the command line says.
+    /// Of this shape.
     ///
     /// # Errors
     ///
     /// Nothing that the command line can name: its bounds fit the format.
     pub(super) fn new(
-        load: &Load,
+        shape: Shape,
         clock: Clock,
         interrupted: CancellationToken,
     ) -> Result<Self, Failure> {
-        let value = Bytes::from(vec![b'x'; load.size as usize]);
-        let max_bytes = TURN_BYTES / u64::from(load.size.max(1));
+        let value = Bytes::from(vec![b'x'; shape.value_bytes as usize]);
+        let max_bytes = TURN_BYTES / u64::from(shape.value_bytes.max(1));
         Ok(Self {
-            full: batch(&value, load.batch_bytes as usize)?,
+            full: batch(&value, shape.batch_bytes as usize)?,
             single: batch(&value, 0)?,
             value,
-            batch_bytes: load.batch_bytes,
-            turn: load.turn(),
-            max_records: load.records.unwrap_or(u64::MAX).min(max_bytes).max(1),
-            rate: load.rate,
+            batch_bytes: shape.batch_bytes,
+            turn: shape.turn,
+            max_records: shape.max_records.unwrap_or(u64::MAX).min(max_bytes).max(1),
+            rate: shape.rate,
             clock,
             interrupted,
         })
@@ -87,16 +146,22 @@ impl Work {
         }
     }
 
-    /// Bounds that know no time: for what is written in advance.
-    pub(super) fn preload(&self) -> Bound {
-        Bound { until: Duration::MAX, records: self.records_per_turn(), ..self.bound() }
+    /// Bounds that know no time: for so many records, written in advance.
+    pub(super) fn preload(&self, records: u64) -> Bound {
+        Bound { until: Duration::MAX, records, ..self.bound() }
+    }
+
+    /// Records a second while latencies are taken.
+    pub(super) const fn rate(&self) -> u32 {
+        self.rate
     }
 
     /// One record at a time for as long as a turn, from soon on.
     pub(super) fn schedule(&self) -> Schedule {
-        let count = self.turn.as_secs() * u64::from(self.rate);
+        let millis = u64::try_from(self.turn.as_millis()).unwrap_or(u64::MAX);
+        let count = millis.saturating_mul(u64::from(self.rate)) / 1000;
         let start = self.clock.monotonic() + LEAD;
-        Schedule { start, rate: self.rate, count: count.min(self.max_records) }
+        Schedule { start, rate: self.rate, count: count.min(self.max_records).max(1) }
     }
 
     /// Whether Ctrl-C came.
@@ -156,7 +221,7 @@ mod tests {
 
     fn work(line: &str) -> Work {
         let line = Line::try_parse_from(format!("bench {line}").split_whitespace()).unwrap();
-        Work::new(&line.load, Clock::new(), CancellationToken::new()).unwrap()
+        Work::new(Shape::from(&line.load), Clock::new(), CancellationToken::new()).unwrap()
     }
 
     #[test]
@@ -165,6 +230,17 @@ mod tests {
         let size = work.full.bytes().len();
         assert!((63 * 1024..=64 * 1024).contains(&size), "{size}");
         assert_eq!(work.records_per_batch(), u64::from(work.full.header().record_count));
+    }
+
+    #[test]
+    fn a_batch_of_one_record_is_as_large_as_asked_to_the_byte() {
+        for size in [256, 1 << 10, 4 << 10, 16 << 10, 128 << 10, 1 << 20, 32 << 20] {
+            let shape = Shape::of_batches(size, Duration::ZERO).unwrap();
+            let work = Work::new(shape, Clock::new(), CancellationToken::new()).unwrap();
+            assert_eq!(work.full.bytes().len(), size as usize);
+            assert_eq!(work.records_per_batch(), 1);
+        }
+        assert!(Shape::of_batches(60, Duration::ZERO).is_err());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The plainest server that does what a broker's data path must do: it takes length-prefixed
 //! batches off a socket, checks their CRC32C, appends them to one file, syncs it if it should,
 //! and acknowledges; and it reads that file into other sockets as it grows. No protobuf, no
-//! HTTP/2, no partitions, no index, no replicas, no flow control but TCP's.
+//! HTTP/2, no partitions, no index, no replicas, no flow control but TCP's. For latencies it also
+//! sends back what it got, at once or when that is on the disk.
 
 use std::fs::{File, remove_file};
 use std::io;
@@ -33,6 +34,9 @@ pub(super) enum Purpose {
     Produce,
     /// A position in, the file out from there on and as it grows.
     Consume,
+    /// Frames in, what is in them out. Nothing is checked, and only what must be on the disk first
+    /// is written.
+    Echo,
 }
 
 impl Purpose {
@@ -40,6 +44,16 @@ impl Purpose {
         match self {
             Self::Produce => b'P',
             Self::Consume => b'C',
+            Self::Echo => b'E',
+        }
+    }
+
+    const fn of(byte: u8) -> Option<Self> {
+        match byte {
+            b'P' => Some(Self::Produce),
+            b'C' => Some(Self::Consume),
+            b'E' => Some(Self::Echo),
+            _ => None,
         }
     }
 }
@@ -120,10 +134,11 @@ async fn accept(listener: TcpListener, served: Served) {
 
 async fn serve(mut stream: TcpStream, served: Served) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    if stream.read_u8().await? == Purpose::Produce.byte() {
-        produce(stream, served).await
-    } else {
-        consume(stream, served).await
+    match Purpose::of(stream.read_u8().await?) {
+        Some(Purpose::Produce) => produce(stream, served).await,
+        Some(Purpose::Consume) => consume(stream, served).await,
+        Some(Purpose::Echo) => echo(stream, served).await,
+        None => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -162,6 +177,28 @@ fn is_sound(batch: &[u8]) -> bool {
         let found = crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, checked);
         found == u64::from(u32::from_be_bytes(*crc))
     })
+}
+
+async fn echo(stream: TcpStream, served: Served) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::with_capacity(READ_BYTES, read);
+    let (mut frame, mut frames, mut end) = (Vec::new(), Vec::new(), *served.end.borrow());
+    loop {
+        let length = read.read_u32().await?;
+        frame.resize(length as usize, 0);
+        read.read_exact(&mut frame).await?;
+        frames.extend_from_slice(&frame);
+        // What has arrived meanwhile shares the sync and the answer.
+        if read.buffer().is_empty() {
+            if served.durability == Durability::Fsync {
+                served.file.write_all_at(&frames, end)?;
+                end += frames.len() as u64;
+                served.file.sync_data()?;
+            }
+            write.write_all(&frames).await?;
+            frames.clear();
+        }
+    }
 }
 
 async fn consume(mut stream: TcpStream, served: Served) -> io::Result<()> {
@@ -218,5 +255,22 @@ mod tests {
         let mut read = vec![0; 2 * batch.len()];
         consumer.read_exact(&mut read).await.unwrap();
         assert_eq!(read, batch.repeat(2));
+    }
+
+    #[tokio::test]
+    async fn an_echo_is_what_was_sent_and_on_the_disk_before_where_it_must_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plain");
+        let (sent, mut read) = (batch(), vec![0; 2 * batch().len()]);
+        for (durability, stored) in [(Durability::PageCache, 0), (Durability::Fsync, read.len())] {
+            let server = PlainServer::start(path.clone(), durability).await.unwrap();
+            let mut client = connect(server.address(), Purpose::Echo).await.unwrap();
+            for _ in 0..2 {
+                client.write_all(&frame(&sent)).await.unwrap();
+            }
+            client.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, sent.repeat(2));
+            assert_eq!(std::fs::read(&path).unwrap().len(), stored);
+        }
     }
 }

@@ -1,28 +1,24 @@
 //! A producer and a broker, and a plain client of a plain server.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use client::{Delivery, Producer};
+use measure::{Begin, Done, Latencies, Server, open_loop};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc};
-use types::{Durability, Offset};
+use types::Durability;
 
-use super::contest::Contender;
-use super::cpu::Server;
-use super::latency::{Latencies, Schedule};
+use super::contest::{Contender, Pace, Saturate};
 use super::load::{Bound, Work};
 use super::plain::{PlainServer, Purpose, connect, frame};
 use super::stage::{CLIENT_THREADS, Stage};
-use super::topic::{Topic, fill, producer_config, unexpected};
+use super::topic::{Topic, fill, interrupted, producer_config, unexpected};
 use crate::exit::Failure;
 
 /// Records that are under way while latencies are taken; more are begun late.
 const UNDER_WAY: usize = 16 * 1024;
-/// Behind the record that warms a topic up.
-const WARMED_UP: Offset = Offset::new(1);
 /// Bytes that a plain client sends ahead of its acknowledgements.
 const WINDOW_BYTES: usize = 8 << 20;
 
@@ -30,13 +26,33 @@ const WINDOW_BYTES: usize = 8 << 20;
 pub(super) struct Producing<'a> {
     work: Work,
     stage: &'a Stage,
-    durability: Durability,
-    ready: Option<(Producer, Topic)>,
+    into: Into,
+    ready: Option<Ready>,
+}
+
+enum Into {
+    /// A new topic for each turn.
+    Fresh(Durability),
+    /// This topic, which stays.
+    Kept(Topic),
+}
+
+struct Ready {
+    producer: Producer,
+    topic: Topic,
+    /// Records that are in the topic before the turn.
+    before: u64,
 }
 
 impl<'a> Producing<'a> {
+    /// Into a new topic for each turn.
     pub(super) const fn new(work: Work, stage: &'a Stage, durability: Durability) -> Self {
-        Self { work, stage, durability, ready: None }
+        Self { work, stage, into: Into::Fresh(durability), ready: None }
+    }
+
+    /// Behind what is in a topic already.
+    pub(super) const fn behind(topic: Topic, work: Work, stage: &'a Stage) -> Self {
+        Self { work, stage, into: Into::Kept(topic), ready: None }
     }
 }
 
@@ -45,92 +61,111 @@ impl Contender for Producing<'_> {
         self.stage.server()
     }
 
-    /// Makes a topic, and has the producer connected to its leader.
+    /// Has the topic, and the producer connected to its leader.
     async fn prepare(&mut self) -> Result<(), Failure> {
         let (client, work) = (self.stage.client(), self.work.clone());
-        let topic = Topic::create(client.clone(), work.clone(), self.durability);
+        let kept = match &self.into {
+            Into::Fresh(durability) => Err(*durability),
+            Into::Kept(topic) => Ok(topic.clone()),
+        };
         let ready = async move {
-            let topic = topic.await?;
+            let topic = match kept {
+                Ok(topic) => topic,
+                Err(durability) => Topic::create(client.clone(), work.clone(), durability).await?,
+            };
             let producer = client.producer(producer_config(&work))?;
             producer.send(topic.record(&work)).await?.await?;
-            Ok((producer, topic))
+            let before = topic.records().await?;
+            Ok(Ready { producer, topic, before })
         };
         self.ready = Some(self.stage.on_client(ready).await?);
         Ok(())
     }
 
+    async fn clean_up(&mut self) -> Result<(), Failure> {
+        let Some(Ready { producer, topic, .. }) = self.ready.take() else { return Ok(()) };
+        let closed = self.stage.on_client(async move { Ok(producer.close().await?) }).await;
+        match &self.into {
+            Into::Fresh(_) => self.stage.remove(topic).await.and(closed),
+            Into::Kept(_) => closed,
+        }
+    }
+}
+
+impl Saturate for Producing<'_> {
     async fn saturate(&mut self, bound: Bound) -> Result<u64, Failure> {
-        let (producer, topic) = self.ready.take().ok_or_else(unprepared)?;
+        let ready = self.ready.take().ok_or_else(unprepared)?;
         let work = self.work.clone();
         let filling = async move {
-            let sent = fill(&producer, &topic, &work, (WARMED_UP, &bound)).await;
-            Ok((sent, producer, topic))
+            let sent = fill(&ready.producer, &ready.topic, &work, (ready.before, &bound)).await;
+            Ok((sent, ready))
         };
-        let (sent, producer, topic) = self.stage.on_client(filling).await?;
-        self.ready = Some((producer, topic));
+        let (sent, ready) = self.stage.on_client(filling).await?;
+        self.ready = Some(ready);
         sent
     }
+}
 
-    async fn pace(&mut self, schedule: Schedule) -> Result<Latencies, Failure> {
-        let (producer, topic) = self.ready.take().ok_or_else(unprepared)?;
+impl Pace for Producing<'_> {
+    async fn pace(&mut self) -> Result<Latencies, Failure> {
+        let ready = self.ready.take().ok_or_else(unprepared)?;
         let work = self.work.clone();
         let pacing = async move {
-            let latencies = deliver(&producer, &topic, &work, schedule).await;
-            Ok((latencies, producer, topic))
+            let latencies = deliver(&ready, &work).await;
+            Ok((latencies, ready))
         };
-        let (latencies, producer, topic) = self.stage.on_client(pacing).await?;
-        self.ready = Some((producer, topic));
+        let (latencies, ready) = self.stage.on_client(pacing).await?;
+        self.ready = Some(ready);
         latencies
-    }
-
-    async fn clean_up(&mut self) -> Result<(), Failure> {
-        let Some((producer, topic)) = self.ready.take() else { return Ok(()) };
-        let delete = async move {
-            producer.close().await?;
-            topic.delete().await
-        };
-        self.stage.on_client(delete).await?;
-        self.stage.emptied().await
     }
 }
 
 /// Sends what is due when it is due; its latency ends with its acknowledgement.
-async fn deliver(
-    producer: &Producer,
-    topic: &Topic,
-    work: &Work,
-    schedule: Schedule,
-) -> Result<Latencies, Failure> {
-    let (tell, mut deliveries) = mpsc::channel::<(u64, Delivery)>(UNDER_WAY);
-    let send = send_due(producer, topic, work, schedule, tell);
-    let receive = async {
-        let mut latencies = Latencies::new();
-        // Deliveries of one partition come in the order sent.
-        while let Some((index, delivery)) = deliveries.recv().await {
-            delivery.await?;
-            latencies.record(schedule.due(index), work.clock().monotonic());
-        }
-        Ok::<_, Failure>(latencies)
-    };
-    let ((), latencies) = tokio::try_join!(send, receive)?;
-    Ok(latencies)
+async fn deliver(ready: &Ready, work: &Work) -> Result<Latencies, Failure> {
+    let (tell, deliveries) = mpsc::channel(UNDER_WAY);
+    let sending = Sending { ready, work, tell };
+    let delivered = Delivered { deliveries, count: 0 };
+    let schedule = work.schedule();
+    let due = schedule.begin(work.clock())?;
+    open_loop(schedule, due, || work.clock().monotonic(), (sending, delivered)).await
 }
 
-async fn send_due(
-    producer: &Producer,
-    topic: &Topic,
-    work: &Work,
-    schedule: Schedule,
-    tell: mpsc::Sender<(u64, Delivery)>,
-) -> Result<(), Failure> {
-    let mut due = schedule.begin(work.clock())?;
-    while let Some(index) = due.recv().await {
-        let delivery = producer.send(topic.record(work)).await?;
-        if tell.send((index, delivery)).await.is_err() {
-            break;
+struct Sending<'a> {
+    ready: &'a Ready,
+    work: &'a Work,
+    tell: mpsc::Sender<Delivery>,
+}
+
+impl Begin for Sending<'_> {
+    type Error = Failure;
+
+    async fn begin(&mut self, _index: u64) -> Result<(), Failure> {
+        let Ready { producer, topic, .. } = self.ready;
+        if self.work.is_interrupted() {
+            return Err(interrupted());
         }
+        let delivery = producer.send(topic.record(self.work)).await?;
+        // Whoever waits for it has failed, which it will say.
+        self.tell.send(delivery).await.ok();
+        Ok(())
     }
-    Ok(())
+}
+
+/// Deliveries of one partition come in the order sent.
+struct Delivered {
+    deliveries: mpsc::Receiver<Delivery>,
+    count: u64,
+}
+
+impl Done for Delivered {
+    type Error = Failure;
+
+    async fn done(&mut self) -> Result<u64, Failure> {
+        let delivery = self.deliveries.recv().await;
+        delivery.ok_or_else(|| unexpected("a record was not sent"))?.await?;
+        self.count += 1;
+        Ok(self.count)
+    }
 }
 
 /// Beside it.
@@ -161,19 +196,23 @@ impl Contender for ProducingPlainly<'_> {
         Ok(())
     }
 
+    async fn clean_up(&mut self) -> Result<(), Failure> {
+        self.server = None;
+        Ok(())
+    }
+}
+
+impl Saturate for ProducingPlainly<'_> {
     async fn saturate(&mut self, bound: Bound) -> Result<u64, Failure> {
         let (address, work) = (self.address()?, self.work.clone());
         self.stage.on_client(async move { fill_plainly(address, &work, &bound).await }).await
     }
+}
 
-    async fn pace(&mut self, schedule: Schedule) -> Result<Latencies, Failure> {
+impl Pace for ProducingPlainly<'_> {
+    async fn pace(&mut self) -> Result<Latencies, Failure> {
         let (address, work) = (self.address()?, self.work.clone());
-        self.stage.on_client(async move { deliver_plainly(address, &work, schedule).await }).await
-    }
-
-    async fn clean_up(&mut self) -> Result<(), Failure> {
-        self.server = None;
-        Ok(())
+        self.stage.on_client(async move { deliver_plainly(address, &work).await }).await
     }
 }
 
@@ -226,49 +265,47 @@ async fn count_acknowledged(mut read: OwnedReadHalf, window: &Semaphore) -> Resu
     Ok(acknowledged)
 }
 
-async fn deliver_plainly(
-    address: SocketAddr,
-    work: &Work,
-    schedule: Schedule,
-) -> Result<Latencies, Failure> {
-    let (mut read, write) = connect(address, Purpose::Produce).await?.into_split();
-    let (tell, mut sent) = mpsc::channel(UNDER_WAY);
-    let receive = async {
-        let mut latencies = Latencies::new();
-        let mut acknowledged = 0;
-        let mut waiting = VecDeque::new();
-        while let Some(index) = sent.recv().await {
-            waiting.push_back(index);
-            let count =
-                if acknowledged < index + 1 { read.read_u64().await? } else { acknowledged };
-            acknowledged = count;
-            let done = work.clock().monotonic();
-            while let Some(index) = waiting.pop_front_if(|index| *index < count) {
-                latencies.record(schedule.due(index), done);
-            }
-        }
-        Ok::<_, Failure>(latencies)
-    };
-    let ((), latencies) = tokio::try_join!(send_plainly(write, work, schedule, tell), receive)?;
-    Ok(latencies)
+async fn deliver_plainly(address: SocketAddr, work: &Work) -> Result<Latencies, Failure> {
+    let (read, write) = connect(address, Purpose::Produce).await?.into_split();
+    let schedule = work.schedule();
+    let due = schedule.begin(work.clock())?;
+    let sides = (Writing::new(write, work), Acknowledged(read));
+    open_loop(schedule, due, || work.clock().monotonic(), sides).await
 }
 
-/// Writes what is due when it is due.
-pub(super) async fn send_plainly(
-    mut write: OwnedWriteHalf,
-    work: &Work,
-    schedule: Schedule,
-    tell: mpsc::Sender<u64>,
-) -> Result<(), Failure> {
-    let frame = frame(work.single.bytes());
-    let mut due = schedule.begin(work.clock())?;
-    while let Some(index) = due.recv().await {
-        write.write_all(&frame).await?;
-        if tell.send(index).await.is_err() {
-            break;
-        }
+/// Writes batches of one record.
+pub(super) struct Writing {
+    write: OwnedWriteHalf,
+    work: Work,
+    frame: Bytes,
+}
+
+impl Writing {
+    pub(super) fn new(write: OwnedWriteHalf, work: &Work) -> Self {
+        Self { write, work: work.clone(), frame: frame(work.single.bytes()) }
     }
-    Ok(())
+}
+
+impl Begin for Writing {
+    type Error = Failure;
+
+    async fn begin(&mut self, _index: u64) -> Result<(), Failure> {
+        if self.work.is_interrupted() {
+            return Err(interrupted());
+        }
+        Ok(self.write.write_all(&self.frame).await?)
+    }
+}
+
+/// Hears from a plain server how many frames it has.
+struct Acknowledged(OwnedReadHalf);
+
+impl Done for Acknowledged {
+    type Error = Failure;
+
+    async fn done(&mut self) -> Result<u64, Failure> {
+        Ok(self.0.read_u64().await?)
+    }
 }
 
 fn unprepared() -> Failure {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client::{Client, ClientConfig};
+use measure::Server;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -15,9 +16,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use types::Durability;
 
-use super::cpu::Server;
 use super::plain::PlainServer;
-use crate::args::bench::Networked;
+use super::topic::Topic;
+use crate::args::bench::Cluster;
 use crate::exit::{Exit, Failure, with_causes};
 use crate::session::Session;
 
@@ -28,8 +29,11 @@ const SERVER_THREADS: &str = "bench-server";
 /// Between two looks at a cluster that starts.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long the removal of a topic may take.
-const REMOVAL: Duration = Duration::from_mins(1);
+/// How long the removal of a topic may take, of a thousand partitions too.
+const REMOVAL: Duration = Duration::from_mins(2);
+
+/// How long a request may take at least: a disk that is kept busy on purpose answers late.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder that is removed at the end.
 pub(super) struct Folder(TempDir);
@@ -102,26 +106,27 @@ impl Stage {
     ///
     /// They cannot start, or it cannot be reached.
     pub(super) async fn new(
-        over: &Networked,
+        cluster: &Cluster,
         session: &Session,
         folder: &Folder,
     ) -> Result<Self, Failure> {
         let client_threads = Threads::new(CLIENT_THREADS)?;
         let server_threads = Threads::new(SERVER_THREADS)?;
-        let (own, bootstrap) = if over.running {
+        let (own, bootstrap) = if cluster.running {
             (None, session.common.bootstrap_server.clone())
         } else {
             let own = server_threads.run(OwnCluster::start(folder.path().to_owned())).await?;
             let bootstrap = vec![own.broker.to_string()];
             (Some(own), bootstrap)
         };
-        let server = match (over.running, over.server_pid) {
+        let server = match (cluster.running, cluster.server_pid) {
             (false, _) => Server::BesideClient(CLIENT_THREADS),
             (true, Some(pid)) => Server::Process(pid),
             (true, None) => Server::Elsewhere,
         };
+        let least = if cluster.running { Duration::ZERO } else { PATIENCE };
         let config = ClientConfig {
-            request_timeout: session.common.timeout,
+            request_timeout: session.common.timeout.max(least),
             clock: session.clock,
             ..ClientConfig::new(bootstrap)
         };
@@ -175,16 +180,19 @@ impl Stage {
         self.server_threads.run(PlainServer::start(file, durability)).await
     }
 
-    /// Waits until nothing is left of topics that were deleted: to remove a large file keeps a disk
+    /// Removes a topic and waits until nothing is left of it: to remove a large file keeps a disk
     /// busy, and must not fall into the turn to come. Of a running cluster that cannot be seen.
     ///
     /// # Errors
     ///
-    /// The data directory cannot be read, or something stays in it.
-    pub(super) async fn emptied(&self) -> Result<(), Failure> {
+    /// The cluster refuses or does not answer, the data directory cannot be read, or something stays
+    /// in it.
+    pub(super) async fn remove(&self, topic: Topic) -> Result<(), Failure> {
+        let id = topic.id.to_string();
+        self.on_client(topic.delete()).await?;
         let Some(own) = &self.own else { return Ok(()) };
         let emptying = async {
-            while holds_folders(&own.data)? {
+            while holds(&own.data, &id)? {
                 sleep(ASK_AGAIN).await;
             }
             Ok(())
@@ -262,9 +270,10 @@ impl OwnCluster {
     }
 }
 
-fn holds_folders(directory: &Path) -> io::Result<bool> {
+/// Whether a folder is there that is named for this topic, put aside to be removed or not.
+fn holds(directory: &Path, topic_id: &str) -> io::Result<bool> {
     for entry in fs::read_dir(directory)? {
-        if entry?.file_type()?.is_dir() {
+        if entry?.file_name().to_string_lossy().contains(topic_id) {
             return Ok(true);
         }
     }

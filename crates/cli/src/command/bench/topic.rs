@@ -1,7 +1,9 @@
+//! A topic to measure with.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use client::{Admin, Apply, Client, NewTopic, OffsetAt, Producer, ProducerConfig, ProducerRecord};
-use types::{Durability, Offset, PartitionId, TopicName, TopicPartition};
+use types::{Durability, PartitionId, TopicId, TopicName, TopicPartition};
 
 use super::load::{Bound, Work};
 use super::name;
@@ -16,15 +18,19 @@ const BETWEEN_LOOKS: u64 = 32;
 /// Told apart by the time, the process and this, whoever else measures the same cluster.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// A topic of one partition for the time of a measurement.
+/// A topic for the time of a measurement.
 #[derive(Clone)]
 pub(super) struct Topic {
+    /// Its first partition.
     pub(super) partition: TopicPartition,
+    /// This life of it.
+    pub(super) id: TopicId,
+    partitions: u32,
     admin: Admin,
 }
 
 impl Topic {
-    /// Makes one.
+    /// Makes one of one partition.
     ///
     /// # Errors
     ///
@@ -33,6 +39,20 @@ impl Topic {
         client: Client,
         work: Work,
         durability: Durability,
+    ) -> Result<Self, Failure> {
+        Self::of_many(client, work, durability, 1).await
+    }
+
+    /// Makes one of so many partitions.
+    ///
+    /// # Errors
+    ///
+    /// The cluster refuses or does not answer.
+    pub(super) async fn of_many(
+        client: Client,
+        work: Work,
+        durability: Durability,
+        partitions: u32,
     ) -> Result<Self, Failure> {
         let now = work.clock().now().as_millis();
         let number = MADE.fetch_add(1, Ordering::Relaxed);
@@ -45,7 +65,7 @@ impl Topic {
         ];
         let new = NewTopic {
             name: topic.clone(),
-            partitions: Some(1),
+            partitions: Some(partitions),
             replication_factor: None,
             configs,
         };
@@ -53,28 +73,65 @@ impl Topic {
         for (_, made) in admin.create_topics(vec![new], Apply::Change).await? {
             made?;
         }
-        Ok(Self { partition: TopicPartition::new(topic, PartitionId::new(0)), admin })
+        let id = client.topic(&topic).await?.id;
+        let partition = TopicPartition::new(topic, PartitionId::new(0));
+        Ok(Self { partition, id, partitions, admin })
     }
 
-    /// A record of the bench.
+    /// Its partitions.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = PartitionId> + use<> {
+        (0..self.partitions).map(PartitionId::new)
+    }
+
+    /// A record of the bench, for the first partition.
     pub(super) fn record(&self, work: &Work) -> ProducerRecord {
-        let TopicPartition { topic, partition } = self.partition.clone();
+        self.record_for(self.partition.partition, work)
+    }
+
+    /// A record of the bench, for this partition.
+    pub(super) fn record_for(&self, partition: PartitionId, work: &Work) -> ProducerRecord {
+        let topic = self.partition.topic.clone();
         ProducerRecord {
             partition: Some(partition),
             ..ProducerRecord::new(topic, work.value.clone())
         }
     }
 
-    /// Where the topic ends.
+    /// How many records all of it has had: where its partitions end, taken together.
     ///
     /// # Errors
     ///
     /// The broker refuses or does not answer.
-    pub(super) async fn end(&self) -> Result<Offset, Failure> {
-        let asked = [(self.partition.clone(), OffsetAt::Latest)];
-        let mut listed = self.admin.list_offsets(&asked).await?;
-        let (_, listed) = listed.pop().ok_or_else(|| unexpected("no offset was listed"))?;
-        listed?.offset.ok_or_else(|| unexpected("a topic has no end"))
+    pub(super) async fn records(&self) -> Result<u64, Failure> {
+        let end = |partition| {
+            let of = TopicPartition::new(self.partition.topic.clone(), partition);
+            (of, OffsetAt::Latest)
+        };
+        let asked: Vec<_> = self.numbers().map(end).collect();
+        let mut records = 0;
+        let listed = self.admin.list_offsets(&asked).await?;
+        if listed.len() != asked.len() {
+            return Err(unexpected("the end of a partition was not listed"));
+        }
+        for (_, listed) in listed {
+            let end = listed?.offset.ok_or_else(|| unexpected("a partition has no end"))?;
+            records += end.get();
+        }
+        Ok(records)
+    }
+
+    /// Makes sure that what was sent is there, and once.
+    ///
+    /// # Errors
+    ///
+    /// It is not, or the broker does not answer.
+    pub(super) async fn check(&self, before: u64, sent: u64) -> Result<(), Failure> {
+        let stored = self.records().await?.saturating_sub(before);
+        if stored == sent {
+            Ok(())
+        } else {
+            Err(unexpected(&format!("{sent} records were sent and {stored} are in the topic")))
+        }
     }
 
     /// Removes it.
@@ -95,8 +152,8 @@ pub(super) fn producer_config(work: &Work) -> ProducerConfig {
     ProducerConfig { batch_bytes: work.batch_bytes as usize, ..ProducerConfig::default() }
 }
 
-/// Produces from the topic's end `start` on as fast as it can within the bound, and returns how
-/// many records that were.
+/// Produces as fast as it can within the bound into a topic that has had `before` records, and
+/// returns how many records that were.
 ///
 /// # Errors
 ///
@@ -105,7 +162,7 @@ pub(super) async fn fill(
     producer: &Producer,
     topic: &Topic,
     work: &Work,
-    (start, bound): (Offset, &Bound),
+    (before, bound): (u64, &Bound),
 ) -> Result<u64, Failure> {
     let mut sent = 0;
     while bound.allows_more_than(sent) {
@@ -117,12 +174,13 @@ pub(super) async fn fill(
         }
     }
     producer.flush().await?;
-    let stored = topic.end().await?.distance_from(start);
-    if stored == sent {
-        Ok(sent)
-    } else {
-        Err(unexpected(&format!("{sent} records were sent and {stored} are in the topic")))
-    }
+    topic.check(before, sent).await?;
+    Ok(sent)
+}
+
+/// Ctrl-C came in the middle of a turn.
+pub(super) const fn interrupted() -> Failure {
+    Failure::Told(Exit::Interrupted)
 }
 
 /// Says what should not be.

@@ -8,9 +8,13 @@ use std::time::Duration;
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
+/// The name of threads of this process that belong to neither side, such as one that keeps the disk
+/// busy. They must live for as long as a turn is measured. Linux keeps 15 bytes of a name.
+pub const ASIDE_THREADS: &str = "bench-aside";
+
 /// Where the side that serves runs.
 #[derive(Clone, Debug)]
-pub(super) enum Server {
+pub enum Server {
     /// In this process; threads with this name belong to the client.
     BesideClient(&'static str),
     /// In a process of its own on this host.
@@ -21,11 +25,11 @@ pub(super) enum Server {
 
 /// CPU time spent, in user and kernel together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CpuTime {
+pub struct CpuTime {
     /// By the side that asks.
-    pub(super) client: Duration,
+    pub client: Duration,
     /// By the side that serves, where that can be seen.
-    pub(super) server: Option<Duration>,
+    pub server: Option<Duration>,
 }
 
 impl CpuTime {
@@ -34,12 +38,11 @@ impl CpuTime {
     /// # Errors
     ///
     /// The server's process has gone, or the system does not tell.
-    pub(super) fn read(server: &Server) -> io::Result<Self> {
+    pub fn read(server: &Server) -> io::Result<Self> {
         let own = own_process();
         match server {
             Server::BesideClient(name) => {
-                let client = own_threads(name)?;
-                Ok(Self { client, server: Some(own.saturating_sub(client)) })
+                Ok(Self::split(own, own_threads(name)?, own_threads(ASIDE_THREADS)?))
             }
             Server::Process(pid) => {
                 let path = format!("/proc/{pid}/stat");
@@ -55,8 +58,14 @@ impl CpuTime {
         }
     }
 
+    /// The server's is what is left of a process's.
+    const fn split(process: Duration, client: Duration, aside: Duration) -> Self {
+        let server = process.saturating_sub(client).saturating_sub(aside);
+        Self { client, server: Some(server) }
+    }
+
     /// Of both sides, as far as seen.
-    pub(super) fn total(self) -> Duration {
+    pub fn total(self) -> Duration {
         self.client.saturating_add(self.server.unwrap_or_default())
     }
 }
@@ -128,25 +137,47 @@ mod tests {
         assert_eq!(on_cpu("\n"), None);
     }
 
-    #[test]
-    fn work_of_named_threads_is_the_client_s() {
-        let server = Server::BesideClient("bench-test");
-        let before = CpuTime::read(&server).unwrap();
+    /// Runs `look` while a thread of this name is there that has worked for some time.
+    fn beside_a_worker<T>(name: &str, look: impl FnOnce() -> T) -> T {
         let (done, joined) = std::sync::mpsc::channel::<()>();
-        let worker = std::thread::Builder::new().name("bench-test".to_owned());
         let (told, tell) = std::sync::mpsc::channel();
+        let worker = std::thread::Builder::new().name(name.to_owned());
         let worker = worker
             .spawn(move || {
-                let sum = (0..20_000_000_u64).fold(0, |sum, next| std::hint::black_box(sum ^ next));
-                told.send(sum).unwrap();
+                while own_thread() < WORK {}
+                told.send(()).unwrap();
                 joined.recv().unwrap();
             })
             .unwrap();
         tell.recv().unwrap();
-        let spent = CpuTime::read(&server).unwrap() - before;
+        let seen = look();
         done.send(()).unwrap();
         worker.join().unwrap();
-        assert!(spent.client > Duration::ZERO, "{spent:?}");
+        seen
+    }
+
+    const WORK: Duration = Duration::from_millis(20);
+
+    fn own_thread() -> Duration {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+    }
+
+    #[test]
+    fn work_of_named_threads_is_the_client_s() {
+        let server = Server::BesideClient("bench-test");
+        let before = CpuTime::read(&server).unwrap();
+        let after = beside_a_worker("bench-test", || CpuTime::read(&server).unwrap());
+        assert!((after - before).client > WORK / 2, "{before:?} {after:?}");
+    }
+
+    #[test]
+    fn work_of_threads_aside_is_nobody_s() {
+        let aside = beside_a_worker(ASIDE_THREADS, || own_threads(ASIDE_THREADS).unwrap());
+        assert!(aside > WORK / 2, "{aside:?}");
+        let second = Duration::from_secs(1);
+        let split = CpuTime::split(10 * second, 3 * second, 2 * second);
+        assert_eq!(split, CpuTime { client: 3 * second, server: Some(5 * second) });
     }
 
     #[test]
