@@ -347,6 +347,15 @@ fn prepare_file<D: Disk>(disk: &D, path: &Path, bytes: u64) -> Result<D::File, S
     Ok(file)
 }
 
+/// Removes all files of a journal of which nobody knows which entries count, durably.
+pub(crate) fn forget<D: Disk>(disk: &D, folder: &Path) -> Result<(), StorageFault> {
+    discard(disk, folder)?;
+    match disk.sync_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced.map_err(Action::Sync.failed(folder)),
+    }
+}
+
 /// Removes all files of a journal that no longer counts.
 pub(crate) fn discard<D: Disk>(disk: &D, folder: &Path) -> Result<(), StorageFault> {
     for path in files_in(disk, folder)? {

@@ -69,10 +69,14 @@ impl<D: Disk> MetaFile<D> {
         Ok(Self { file, current: meta, sequence })
     }
 
-    /// Reads the file; `None` if neither slot is valid.
+    /// Reads the file; `None` if it is not there, or neither slot is valid.
     pub(crate) fn open(disk: &D, folder: &Path) -> Result<Option<Self>, StorageFault> {
         let path = folder.join(META_FILE);
-        let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
+        let file = match disk.open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Action::Open.failed(&path)(error)),
+        };
         let mut newest: Option<(u64, Meta)> = None;
         for slot in 0..SLOTS {
             let mut bytes = [0; SLOT_LEN];

@@ -13,7 +13,7 @@ use crate::checksum::crc32c;
 use crate::config::DirectoryConfig;
 use crate::error::{Action, DirectoryError, Fenced, StorageFault};
 use crate::journal::replay::Replay;
-use crate::journal::{Journal, JournalStage, discard, folder_in};
+use crate::journal::{Journal, JournalStage, discard, folder_in, forget};
 use crate::log::{Log, Past, Recovered, RecoveredLog, Unrecovered, recover, sweep};
 use crate::name::Folder;
 
@@ -138,6 +138,11 @@ impl<D: Disk> Directory<D> {
             self.points_of_damaged = points;
         }
         let floor = past.checkpoint.journal_floor;
+        if floor == JournalPosition::default() {
+            // There is no checkpoint. One that was lost had counted generations, and an entry that
+            // is left from then could pass for one of this life.
+            forget(&self.disk, &folder_in(&self.path))?;
+        }
         let journal_floor = if self.damaged.is_empty() || past.replay.entries() == 0 {
             let generation = floor.generation.saturating_add(1);
             let next = JournalPosition { generation, sequence: 0 };

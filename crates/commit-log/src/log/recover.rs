@@ -78,7 +78,7 @@ pub struct Damage {
 /// How durable records can be lost.
 #[derive(Debug)]
 pub enum DamageKind {
-    /// `partition.meta` is not valid.
+    /// `partition.meta` is missing or not valid.
     Meta,
     /// A segment is missing or ends too early.
     Missing,
@@ -92,7 +92,7 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.kind {
-            DamageKind::Meta => return write!(f, "{path} is not valid"),
+            DamageKind::Meta => return write!(f, "{path} is missing or not valid"),
             DamageKind::Missing => write!(f, "records are missing in {path}")?,
             DamageKind::Flaw(flaw) => write!(f, "{path} is damaged {flaw}")?,
             DamageKind::Unreadable(fault) => write!(f, "{path} is unreadable ({})", fault.source)?,

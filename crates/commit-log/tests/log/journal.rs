@@ -1,6 +1,7 @@
 //! The directory's journal: each rule by the schedule that loses or revives a record without it.
 
 use std::io;
+use std::path::Path;
 
 use commit_log::{AppendError, DamageKind, LogConfig, LogError, Recovered, UpkeepScope};
 use disk::{Disk, DiskFile, Operation, PlannedFault};
@@ -392,6 +393,28 @@ fn j9_entries_of_an_earlier_life_do_not_follow_those_of_this_one() {
 }
 
 #[test]
+fn j9_entries_from_before_a_lost_checkpoint_do_not_follow_those_of_this_life() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::journalled(seed, fsync());
+        for word in 0..4 {
+            lab.journal(1, &[word]);
+        }
+        let data = Path::new(DATA);
+        lab.disk.remove_file(&data.join("checkpoint")).unwrap();
+        lab.disk.sync_dir(data).unwrap();
+        lab.kill();
+        lab.prepare_journal();
+        lab.truncate(key(0), offset(0)).unwrap();
+        // As long as those of the earlier life, so that its fourth would be the next.
+        for word in 10..13 {
+            lab.journal(1, &[word]);
+        }
+        lab.lose_power();
+        assert_eq!(lab.words(), [10, 11, 12], "seed {seed}");
+    }
+}
+
+#[test]
 fn j10_a_sync_that_failed_in_the_background_answers_nobody() {
     let mut lab = Lab::journalled(1, fsync());
     lab.journal(1, &[0]);
@@ -449,7 +472,7 @@ fn a_rotten_journal_is_noticed() {
 #[test]
 fn a_damaged_checkpoint_is_told() {
     let mut lab = Lab::journalled(1, fsync());
-    lab.disk.rot(&std::path::Path::new(DATA).join("checkpoint"), 9).unwrap();
+    lab.disk.rot(&Path::new(DATA).join("checkpoint"), 9).unwrap();
     let error = lab.open().unwrap_err().to_string();
     assert!(error.starts_with("/data/checkpoint is damaged"), "{error}");
 }

@@ -148,19 +148,27 @@ fn a_segment_that_cannot_be_read_is_damage_of_its_log_alone() {
 
 #[test]
 fn a_log_without_its_numbers_is_damaged_and_can_be_put_aside() {
-    let mut lab = three(one_segment(Durability::Fsync));
-    let meta = lab.disk.open(&folder(0).join("partition.meta")).unwrap();
-    meta.set_len(3).unwrap();
-    lab.kill();
-    assert!(
-        matches!(lab.outcome(), Recovered::Damaged(damage) if matches!(damage.kind, DamageKind::Meta))
-    );
-    let aside = lab.directory().quarantine_log(key(0)).unwrap();
-    lab.create(0);
-    lab.append(1, &[&[9]]).unwrap();
-    lab.lose_power();
-    assert_eq!(lab.words(), [9]);
-    assert_eq!(lab.disk.list(&aside).unwrap().len(), 2, "nothing in it was touched");
+    for is_there in [true, false] {
+        let mut lab = three(one_segment(Durability::Fsync));
+        lab.create(1);
+        let meta = folder(0).join("partition.meta");
+        if is_there {
+            lab.disk.open(&meta).unwrap().set_len(3).unwrap();
+        } else {
+            lab.disk.remove_file(&meta).unwrap();
+        }
+        lab.kill();
+        assert!(lab.directory().reader(key(1)).is_some(), "it is damage of its log alone");
+        let Recovered::Damaged(damage) = lab.outcome() else { panic!("not noticed") };
+        assert!(matches!(damage.kind, DamageKind::Meta));
+        let aside = lab.directory().quarantine_log(key(0)).unwrap();
+        lab.create(0);
+        lab.append(1, &[&[9]]).unwrap();
+        lab.lose_power();
+        assert_eq!(lab.words(), [9]);
+        let left = lab.disk.list(&aside).unwrap().len();
+        assert_eq!(left, 1 + usize::from(is_there), "nothing in it was touched");
+    }
 }
 
 #[test]
