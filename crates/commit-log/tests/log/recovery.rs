@@ -156,6 +156,7 @@ fn a_log_without_its_numbers_is_damaged_and_can_be_put_aside() {
             lab.disk.open(&meta).unwrap().set_len(3).unwrap();
         } else {
             lab.disk.remove_file(&meta).unwrap();
+            lab.disk.sync_dir(&folder(0)).unwrap();
         }
         lab.kill();
         assert!(lab.directory().reader(key(1)).is_some(), "it is damage of its log alone");
