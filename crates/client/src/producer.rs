@@ -24,12 +24,12 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use types::{Coded, PartitionId, RETAINED_BATCHES, Reason, Timestamp, TopicName, TopicPartition};
+use types::{Coded, PartitionId, Reason, Timestamp, TopicName, TopicPartition};
 
 use self::accumulator::{Accumulator, Gathering, NewBatch, NewRecord, Wake};
 use self::config::MAX_RECORD_BYTES;
 use self::delivery::{Ticket, Untold};
-use self::lane::Tracking;
+use self::lane::{MAX_SENT, Tracking};
 use self::partitioner::StickyPartitioner;
 use self::sender::Sender;
 use crate::ClientError;
@@ -110,8 +110,8 @@ impl Inner {
 ///
 /// A producer is idempotent unless its configuration says otherwise: the brokers gave it an id, its
 /// batches carry numbers, and a log takes each number once and in its turn. So a batch whose answer
-/// was lost is sent again, until `delivery_timeout`, and up to five batches of a partition are under
-/// way at a time. Only if no answer is to be had by then do deliveries fail with
+/// was lost is sent again, until `delivery_timeout`, and up to five requests of a partition are under
+/// way at a time, each of as many batches as have come meanwhile. Only if no answer is to be had by then do deliveries fail with
 /// [`ClientError::OutcomeUnknown`]; what comes behind them is then written in a new epoch, so that
 /// they can no longer arrive out of order.
 ///
@@ -145,7 +145,7 @@ impl Producer {
             delivery_timeout: config.delivery_timeout,
             compression: config.compression,
             slots: match config.tracking() {
-                Tracking::Idempotent => RETAINED_BATCHES,
+                Tracking::Idempotent => MAX_SENT,
                 Tracking::Untracked(_) => 1,
             },
         };

@@ -14,7 +14,7 @@ mod topic;
 pub use durability::Durability;
 pub use ids::{BrokerId, DirectoryId, LogId, PartitionId, ProducerId, SchemaId, TopicId};
 pub use position::{BrokerEpoch, LeaderEpoch, Offset, PartitionEpoch, Revision};
-pub use producer::{PRODUCER_REMEMBERED, ProducerEpoch, RETAINED_BATCHES, Sequence};
+pub use producer::{PRODUCER_REMEMBERED, ProducerEpoch, RETAINED_APPENDS, Sequence};
 pub use reason::{Code, Coded, Reason};
 pub use time::{Timestamp, TimestampType};
 pub use topic::{InvalidTopicName, TopicName, TopicPartition};

@@ -1,9 +1,10 @@
 use std::fmt;
 use std::time::Duration;
 
-/// By how many of its last batches a log recognises what an idempotent producer sends again, and
-/// so how many a producer may have under way to one partition at a time.
-pub const RETAINED_BATCHES: usize = 5;
+/// By how many of its last appends at least a log recognises what an idempotent producer sends
+/// again, and so how many requests a producer may have under way to one partition at a time. Each
+/// may hold several batches.
+pub const RETAINED_APPENDS: usize = 5;
 
 /// For how long at least a log knows a producer after it wrote. One that sends a batch again later
 /// than that may double it.
@@ -74,6 +75,12 @@ impl Sequence {
         // There are as many numbers as 31 bits hold.
         Self(self.0.wrapping_add(records) & Self::MAX.0)
     }
+
+    /// How many records later `other` comes, if it comes later.
+    #[must_use]
+    pub const fn records_until(self, other: Self) -> u32 {
+        other.0.wrapping_sub(self.0) & Self::MAX.0
+    }
 }
 
 impl fmt::Display for Sequence {
@@ -100,6 +107,8 @@ mod tests {
         assert_eq!(Sequence::new(2_147_483_648), None);
         assert_eq!(Sequence::MAX.advanced_by(1), Sequence::ZERO);
         assert_eq!(Sequence::MAX.advanced_by(0), Sequence::MAX);
+        assert_eq!(Sequence::MAX.records_until(Sequence::ZERO), 1);
+        assert_eq!(Sequence::ZERO.records_until(Sequence::MAX), Sequence::MAX.get());
         assert_eq!(Sequence::new(5).map(|five| five.advanced_by(u32::MAX)), Sequence::new(4));
     }
 }

@@ -17,5 +17,5 @@ mod rope;
 
 pub use call::{call, path, serve, serve_one};
 pub use incoming::Incoming;
-pub use message::Framed;
+pub use message::{Framed, ProduceBatches};
 pub use outgoing::{Frames, Outgoing};

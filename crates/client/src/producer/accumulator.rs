@@ -5,7 +5,7 @@
 //! some are under way the next one gathers: it leaves when it is full, when the last of them is
 //! answered, or after [`COMPANY`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use record::{BatchBuilder, Compression, Header, RecordError, record_size_bound};
@@ -90,6 +90,11 @@ impl<T> Queue<T> {
         Self { waiting: VecDeque::new(), left: Vec::new(), slots, not_before: Duration::ZERO }
     }
 
+    /// Whether its first batch may leave, now or after a while.
+    fn can_leave(&self) -> bool {
+        self.slots != 0 && !self.waiting.is_empty()
+    }
+
     /// When the first batch may leave; `None` while none can.
     fn due(&self, linger: Duration) -> Option<Duration> {
         if self.slots == 0 {
@@ -115,11 +120,25 @@ pub(crate) struct Accumulator<T> {
     gathering: Gathering,
     gate: Gate,
     queues: BTreeMap<TopicPartition, Queue<T>>,
+    /// Those of the queues from which a batch may leave, now or after a while: of very many
+    /// partitions few have both a batch and a slot at any moment.
+    leaving: BTreeSet<TopicPartition>,
+    /// Batches of all queues that have not left.
+    waiting: usize,
+    /// Nothing expires before this.
+    earliest_expiry: Option<Duration>,
 }
 
 impl<T: Clone + PartialEq> Accumulator<T> {
     pub(crate) const fn new(gathering: Gathering) -> Self {
-        Self { gathering, gate: Gate::Open, queues: BTreeMap::new() }
+        Self {
+            gathering,
+            gate: Gate::Open,
+            queues: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            waiting: 0,
+            earliest_expiry: None,
+        }
     }
 
     /// Adds a record to its partition's last batch, or to a new one.
@@ -147,9 +166,15 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         let mut batch = Pending::new(new_batch(), builder);
         let index = batch.push(record)?;
         let ticket = batch.ticket.clone();
+        let opened = batch.opened;
         queue.waiting.push_back(batch);
+        if queue.waiting.len() == 1 && queue.slots != 0 {
+            self.leaving.insert(to.clone());
+        }
         // Without a slot it is an answer that will wake the sender.
         let wake = if queue.slots == 0 { Wake::Nobody } else { Wake::Sender };
+        self.waiting += 1;
+        self.expires(opened);
         Ok(Appended { ticket, index, wake })
     }
 
@@ -166,7 +191,8 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         if self.gate == Gate::Shut {
             return due;
         }
-        for (partition, queue) in &mut self.queues {
+        self.leaving.retain(|partition| {
+            let Some(queue) = self.queues.get_mut(partition) else { return false };
             if queue.due(self.gathering.linger).is_some_and(|due| due <= now)
                 && let Some(mut first) = queue.waiting.pop_front()
             {
@@ -175,8 +201,25 @@ impl<T: Clone + PartialEq> Accumulator<T> {
                 queue.slots -= 1;
                 due.push((partition.clone(), first));
             }
-        }
+            queue.can_leave()
+        });
+        self.waiting -= due.len();
         due
+    }
+
+    /// Notes whether batches may leave a queue, after it has changed.
+    fn note(&mut self, of: &TopicPartition) {
+        if !self.queues.get(of).is_some_and(Queue::can_leave) {
+            self.leaving.remove(of);
+        } else if !self.leaving.contains(of) {
+            self.leaving.insert(of.clone());
+        }
+    }
+
+    /// There is a batch of that time.
+    fn expires(&mut self, opened: Duration) {
+        let expiry = opened.saturating_add(self.gathering.delivery_timeout);
+        self.earliest_expiry = Some(self.earliest_expiry.map_or(expiry, |it| it.min(expiry)));
     }
 
     /// Lets batches leave, or none.
@@ -188,6 +231,7 @@ impl<T: Clone + PartialEq> Accumulator<T> {
     pub(crate) fn set_slots(&mut self, of: &TopicPartition, slots: usize) {
         if let Some(queue) = self.queues.get_mut(of) {
             queue.slots = slots;
+            self.note(of);
         }
     }
 
@@ -214,13 +258,20 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         queue.left.retain(|left| *left != pending.ticket);
         queue.slots += 1;
         queue.not_before = retry_at;
+        let opened = pending.opened;
         queue.waiting.push_front(pending);
+        self.waiting += 1;
+        self.expires(opened);
+        self.note(of);
     }
 
     /// Takes every batch that has waited for too long.
     pub(crate) fn take_expired(&mut self, now: Duration) -> Vec<(TopicPartition, Pending<T>)> {
         let timeout = self.gathering.delivery_timeout;
         let mut expired = Vec::new();
+        if self.earliest_expiry.is_none_or(|earliest| now < earliest) {
+            return expired;
+        }
         for (partition, queue) in &mut self.queues {
             while let Some(first) =
                 queue.waiting.pop_front_if(|first| first.opened.saturating_add(timeout) <= now)
@@ -229,18 +280,20 @@ impl<T: Clone + PartialEq> Accumulator<T> {
             }
         }
         self.queues.retain(|_, queue| !queue.waiting.is_empty() || !queue.left.is_empty());
+        self.waiting -= expired.len();
+        let queues = &self.queues;
+        self.leaving.retain(|of| queues.get(of).is_some_and(Queue::can_leave));
+        let oldest = self.queues.values().filter_map(|queue| Some(queue.waiting.front()?.opened));
+        self.earliest_expiry = oldest.min().map(|opened| opened.saturating_add(timeout));
         expired
     }
 
-    /// When there is something to do if nothing else happens.
+    /// When there is something to do if nothing else happens, or may be.
     pub(crate) fn next_wakeup(&self) -> Option<Duration> {
-        let timeout = self.gathering.delivery_timeout;
-        let wakeup = |queue: &Queue<T>| {
-            let expiry = queue.waiting.front().map(|first| first.opened.saturating_add(timeout));
-            let due = queue.due(self.gathering.linger).filter(|_| self.gate == Gate::Open);
-            due.into_iter().chain(expiry).min()
-        };
-        self.queues.values().filter_map(wakeup).min()
+        let open = (self.gate == Gate::Open).then_some(&self.leaving);
+        let leaving = open.into_iter().flatten().filter_map(|of| self.queues.get(of));
+        let due = leaving.filter_map(|queue| queue.due(self.gathering.linger));
+        due.chain(self.earliest_expiry.filter(|_| self.waiting != 0)).min()
     }
 
     /// Closes every batch, so that nothing lingers. Returns the tickets of all that is not settled.
@@ -258,7 +311,7 @@ impl<T: Clone + PartialEq> Accumulator<T> {
 
     /// Whether records wait that have not left.
     pub(crate) fn has_waiting(&self) -> bool {
-        self.queues.values().any(|queue| !queue.waiting.is_empty())
+        self.waiting != 0
     }
 
     /// Takes everything that has not left.
@@ -267,6 +320,8 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         for (partition, queue) in &mut self.queues {
             all.extend(queue.waiting.drain(..).map(|pending| (partition.clone(), pending)));
         }
+        self.leaving.clear();
+        self.waiting = 0;
         all
     }
 }

@@ -6,8 +6,8 @@
 //! - **Once.** A batch keeps its producer, epoch and sequence over its attempts, so that the log
 //!   knows it again. It gets new ones only if no attempt can have written it: each was answered with
 //!   a refusal, or the log has refused a batch that would have had to come before it.
-//! - **Recognised.** From the oldest batch without a fate on, as many are sent as a log recognises;
-//!   or it could not tell whether it has that one.
+//! - **Recognised.** From the oldest batch without a fate on, no more requests are under way than a
+//!   log recognises, to which their stream sees; or it could not tell whether it has that one.
 //! - **In order.** Batches are numbered in the order they came, and a log takes no number before
 //!   its turn. As soon as one fails, nothing new is sent until those under way are answered and the
 //!   failed ones have been sent again, one by one, oldest first.
@@ -25,10 +25,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use record::{Batch, BatchProducer};
-use types::{
-    Offset, PRODUCER_REMEMBERED, ProducerEpoch, ProducerId, RETAINED_BATCHES, Sequence,
-    TopicPartition,
-};
+use types::{Offset, PRODUCER_REMEMBERED, ProducerEpoch, ProducerId, Sequence, TopicPartition};
 
 use super::batch::{Pending, Sealed, Settled, Unsealed};
 use super::config::RetryUnknownOutcome;
@@ -36,6 +33,10 @@ use super::delivery::Outcome;
 use super::verdict::{Failure, Verdict, judge};
 use crate::ClientError;
 use crate::backoff::wait;
+
+/// Most batches of a partition that have been sent and have no fate yet. They travel in a few
+/// requests, and there should always be enough for the next one.
+pub(super) const MAX_SENT: usize = 64;
 
 /// What a lane does about a batch that may or may not be in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,17 +173,18 @@ impl<T> Lane<T> {
 
     /// How many batches it can take now, if `fresh` is an id to begin a life with.
     pub(super) fn room(&self, fresh: Option<ProducerId>) -> usize {
-        if self.is_troubled() {
+        // Behind a batch in doubt, no more than was under way with it: so the log knows it again.
+        if self.is_troubled() || self.sent.iter().any(|sent| sent.doubt == Doubt::Yes) {
             return 0;
         }
         match self.settings.tracking {
             Tracking::Untracked(_) => 1_usize.saturating_sub(self.sent.len()),
             Tracking::Idempotent if self.is_mid_life() => {
                 let first = self.sent.front().map_or(self.next_serial, |first| first.serial);
-                RETAINED_BATCHES.saturating_sub(self.next_serial - first)
+                MAX_SENT.saturating_sub(self.next_serial - first)
             }
             Tracking::Idempotent if self.sent.is_empty() && self.next_life(fresh).is_some() => {
-                RETAINED_BATCHES
+                MAX_SENT
             }
             Tracking::Idempotent => 0,
         }
@@ -297,6 +299,10 @@ impl<T> Lane<T> {
     fn failed(&mut self, index: usize, verdict: Verdict, moment: Moment) -> Answered<T> {
         match (verdict, self.settings.tracking) {
             (Verdict::Retry(cause), _) => self.again(index, cause, moment),
+            (Verdict::Alone(cause), _) => {
+                self.set_stage(index, Stage::ToBeSentAgain);
+                Answered::Again(cause)
+            }
             (Verdict::Doubt(cause), Tracking::Untracked(RetryUnknownOutcome::Never)) => {
                 self.set_doubt(index);
                 self.give_up(index, cause)

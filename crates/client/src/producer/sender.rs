@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -104,6 +104,9 @@ impl Sender {
                 // A stream that ended has answered everything.
                 Some(_ended) = self.stream_tasks.join_next() => {}
             }
+            // Of all who were told of a delivery, or have a record, the first has woken this task.
+            // Once the others had their turn, their batches leave together.
+            yield_now().await;
         }
         self.abandon();
     }

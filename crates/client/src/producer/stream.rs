@@ -1,5 +1,7 @@
 //! One `ProduceStream` to one broker, on a connection of its own.
 
+mod outbox;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +14,17 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use types::{Coded, Offset, Reason, TopicPartition};
 use wire::convert::error_to_remote;
-use wire::framed::{self, Incoming};
+use wire::framed::{self, Incoming, ProduceBatches};
 use wire::v1::broker as v1;
 
-use super::verdict::Failure;
+use self::outbox::{Outbox, Request, Serial};
+use super::verdict::{Failure, is_final};
 use crate::ClientError;
 use crate::connection::{connect, within};
 
-/// Most batches under way to one broker.
-pub(crate) const MAX_UNDER_WAY: usize = 256;
+/// Most batches that a stream has and that are not answered: what they hold is within the
+/// producer's memory, and this is what they cost besides.
+pub(crate) const MAX_UNDER_WAY: usize = 4096;
 /// What the broker is given beyond its own deadline to say that it missed it.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -49,15 +53,24 @@ pub(crate) struct StreamSettings {
     pub(crate) request_timeout: Duration,
 }
 
+/// A batch of a request.
+struct Part {
+    number: u64,
+    records: u64,
+}
+
+/// A request that is not answered.
 struct UnderWay {
     partition: TopicPartition,
-    number: u64,
+    serial: Serial,
+    /// In the order in which they lie in it.
+    parts: Vec<Part>,
     /// Set when the transport took it: from then on it may arrive.
     left: Arc<AtomicBool>,
     deadline: Instant,
 }
 
-type Outbound = mpsc::Sender<(Arc<AtomicBool>, v1::ProduceStreamRequest)>;
+type Outbound = mpsc::Sender<(Arc<AtomicBool>, ProduceBatches)>;
 
 /// Sends attempts and answers each of them once, until the attempts end or the connection does.
 pub(crate) async fn run(
@@ -65,31 +78,45 @@ pub(crate) async fn run(
     mut attempts: mpsc::Receiver<Attempt>,
     answers: mpsc::Sender<Answer>,
 ) {
-    let mut under_way = BTreeMap::new();
+    let mut stream = Stream {
+        settings: &settings,
+        answers: &answers,
+        outbox: Outbox::default(),
+        under_way: BTreeMap::new(),
+        batches: 0,
+        next_correlation: 0,
+    };
     let ended = match open(&settings).await {
-        Ok((outbound, inbound)) => {
-            let mut stream =
-                Stream { settings: &settings, outbound: Some(outbound), next_correlation: 0 };
-            stream.pump(inbound, &mut attempts, &answers, &mut under_way).await
-        }
+        Ok((outbound, inbound)) => stream.pump(outbound, inbound, &mut attempts).await,
         Err(error) => Some(error),
     };
     let Some(error) = ended else { return };
+    let Stream { outbox, under_way, .. } = stream;
     // A broker that shuts down answers what it has taken up before it says so; what it leaves
     // unanswered it has not looked at.
     let lost =
         if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
-    for UnderWay { partition, number, left, .. } in under_way.into_values() {
+    for UnderWay { partition, parts, left, .. } in under_way.into_values() {
         let failure = if left.load(Ordering::Acquire) { lost } else { Failure::NotSent };
-        let outcome = Err(failure(error.clone()));
-        // Whoever started this task outlives it, or is going away with everybody who waits.
-        answers.send(Answer { partition, number, outcome }).await.ok();
+        for Part { number, .. } in parts {
+            let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
+            tell(&answers, Answer { partition, number, outcome }).await;
+        }
     }
     attempts.close();
+    for Attempt { partition, number, .. } in outbox.into_waiting() {
+        let outcome = Err(Failure::NotSent(error.clone()));
+        tell(&answers, Answer { partition, number, outcome }).await;
+    }
     while let Some(Attempt { partition, number, .. }) = attempts.recv().await {
         let outcome = Err(Failure::NotSent(error.clone()));
-        answers.send(Answer { partition, number, outcome }).await.ok();
+        tell(&answers, Answer { partition, number, outcome }).await;
     }
+}
+
+/// Whoever started the stream outlives it, or is going away with everybody who waits.
+async fn tell(answers: &mpsc::Sender<Answer>, answer: Answer) {
+    answers.send(answer).await.ok();
 }
 
 /// Opens the stream before anything is sent, so that a broker that is not there costs nothing.
@@ -98,12 +125,11 @@ async fn open(
 ) -> Result<(Outbound, Incoming<v1::ProduceStreamResponse>), ClientError> {
     let channel = connect(&settings.address).await?;
     let (outbound, requests) = mpsc::channel(MAX_UNDER_WAY);
-    let requests = ReceiverStream::new(requests).map(
-        |(left, request): (Arc<AtomicBool>, v1::ProduceStreamRequest)| {
+    let requests =
+        ReceiverStream::new(requests).map(|(left, request): (Arc<AtomicBool>, ProduceBatches)| {
             left.store(true, Ordering::Release);
             request
-        },
-    );
+        });
     let opening = framed::call(channel, framed::path::PRODUCE_STREAM, requests);
     let inbound = within(settings.request_timeout, "ProduceStream", opening).await?;
     Ok((outbound, inbound))
@@ -111,38 +137,51 @@ async fn open(
 
 struct Stream<'a> {
     settings: &'a StreamSettings,
-    /// `None` once there is no more to send.
-    outbound: Option<Outbound>,
+    answers: &'a mpsc::Sender<Answer>,
+    outbox: Outbox,
+    /// By correlation id, which rise, and so do deadlines.
+    under_way: BTreeMap<u64, UnderWay>,
+    /// That the outbox and those under way hold.
+    batches: usize,
     next_correlation: u64,
+}
+
+/// Whether there is more to come from whoever sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempts {
+    Open,
+    Ended,
 }
 
 impl Stream<'_> {
     /// Returns why the stream broke, or `None` once everything was sent and answered.
     async fn pump(
         &mut self,
+        outbound: Outbound,
         mut inbound: Incoming<v1::ProduceStreamResponse>,
         attempts: &mut mpsc::Receiver<Attempt>,
-        answers: &mpsc::Sender<Answer>,
-        under_way: &mut BTreeMap<u64, UnderWay>,
     ) -> Option<ClientError> {
+        let mut input = Attempts::Open;
+        let mut taken = Vec::new();
         loop {
-            if self.outbound.is_none() && under_way.is_empty() {
+            if input == Attempts::Ended && self.batches == 0 {
                 return None;
             }
-            // Correlation ids rise, and so do deadlines.
-            let deadline = under_way.values().next().map(|oldest| oldest.deadline);
+            let room = MAX_UNDER_WAY - self.batches;
+            let deadline = self.under_way.values().next().map(|oldest| oldest.deadline);
             tokio::select! {
-                attempt = attempts.recv(), if self.outbound.is_some() && under_way.len() < MAX_UNDER_WAY => match attempt {
-                    Some(attempt) => self.send(attempt, under_way),
-                    None => self.outbound = None,
-                },
+                count = attempts.recv_many(&mut taken, room), if input == Attempts::Open && room != 0 => {
+                    if count == 0 {
+                        input = Attempts::Ended;
+                    }
+                    self.batches += count;
+                    taken.drain(..).for_each(|attempt| self.outbox.push(attempt));
+                }
                 answer = inbound.message() => match answer {
                     Ok(Some(answer)) => {
-                        let answer = match read(answer, under_way) {
-                            Ok(answer) => answer,
-                            Err(error) => return Some(error),
-                        };
-                        answers.send(answer).await.ok();
+                        if let Err(error) = self.answered(answer).await {
+                            return Some(error);
+                        }
                     }
                     Ok(None) => return Some(ClientError::Broker(wire::from_status(
                         &tonic::Status::unavailable("the broker ended the stream"),
@@ -154,49 +193,89 @@ impl Stream<'_> {
                     return Some(ClientError::Timeout { request: "a produce", waited });
                 }
             }
+            while let Some(request) = self.outbox.next_request() {
+                self.send(request, &outbound);
+            }
         }
     }
 
-    fn send(&mut self, attempt: Attempt, under_way: &mut BTreeMap<u64, UnderWay>) {
-        let Attempt { partition, number, batch } = attempt;
+    fn send(&mut self, request: Request, outbound: &Outbound) {
+        let Request { serial, attempts } = request;
+        let Some(partition) = attempts.first().map(|first| first.partition.clone()) else { return };
         let correlation_id = self.next_correlation;
         self.next_correlation += 1;
         let timeout = self.settings.request_timeout;
-        let request = v1::ProduceStreamRequest {
+        let head = v1::ProduceStreamRequest {
             correlation_id,
             topic: partition.topic.to_string(),
             partition: partition.partition.get(),
             acks: self.settings.acks.into(),
             timeout_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
-            batches: batch.bytes().clone(),
+            ..v1::ProduceStreamRequest::default()
         };
+        let batches = attempts.iter().map(|attempt| attempt.batch.bytes().clone()).collect();
+        let parts = attempts.iter().map(|attempt| Part {
+            number: attempt.number,
+            records: u64::from(attempt.batch.header().last_offset_delta) + 1,
+        });
         let left = Arc::new(AtomicBool::new(false));
         let deadline = Instant::now() + timeout + GRACE;
-        let noted = UnderWay { partition, number, left: Arc::clone(&left), deadline };
-        under_way.insert(correlation_id, noted);
-        if let Some(outbound) = &self.outbound {
-            // There is room: no more is under way than the channel holds. If the transport is gone,
-            // the inbound half says so next, and what never left is known by its mark.
-            outbound.try_send((left, request)).ok();
-        }
+        let (parts, noted_left) = (parts.collect(), Arc::clone(&left));
+        let noted = UnderWay { partition, serial, parts, left: noted_left, deadline };
+        self.under_way.insert(correlation_id, noted);
+        // There is room: no more is under way than the channel holds. If the transport is gone, the
+        // inbound half says so next, and what never left is known by its mark.
+        outbound.try_send((left, ProduceBatches { head, batches })).ok();
     }
-}
 
-/// Matches an answer with its request.
-fn read(
-    answer: v1::ProduceStreamResponse,
-    under_way: &mut BTreeMap<u64, UnderWay>,
-) -> Result<Answer, ClientError> {
-    let Some(UnderWay { partition, number, .. }) = under_way.remove(&answer.correlation_id) else {
-        return Err(ClientError::InvalidAnswer(wire::InvalidMessage::Value {
-            field: "correlation_id",
-            found: answer.correlation_id.to_string(),
-            expected: "that of a request under way",
-        }));
-    };
-    let outcome = match answer.error {
-        Some(error) => Err(Failure::Refused(ClientError::Broker(error_to_remote(error)))),
-        None => Ok(answer.base_offset.map(Offset::new)),
-    };
-    Ok(Answer { partition, number, outcome })
+    /// Tells the fate of each batch of a request.
+    async fn answered(&mut self, answer: v1::ProduceStreamResponse) -> Result<(), ClientError> {
+        let Some(request) = self.under_way.remove(&answer.correlation_id) else {
+            return Err(ClientError::InvalidAnswer(wire::InvalidMessage::Value {
+                field: "correlation_id",
+                found: answer.correlation_id.to_string(),
+                expected: "that of a request under way",
+            }));
+        };
+        let UnderWay { partition, serial, parts, .. } = request;
+        self.batches -= parts.len();
+        self.outbox.answered(&partition, serial);
+        match answer.error {
+            None => {
+                let mut base = answer.base_offset;
+                for Part { number, records } in parts {
+                    let outcome = Ok(base.map(Offset::new));
+                    base = base.and_then(|base| base.checked_add(records));
+                    self.tell(partition.clone(), number, outcome).await;
+                }
+            }
+            Some(error) => {
+                let error = ClientError::Broker(error_to_remote(error));
+                let failure = match parts.len() {
+                    0 | 1 => Failure::Refused,
+                    _ if is_final(&error) => Failure::Beside,
+                    _ => Failure::Refused,
+                };
+                for Part { number, .. } in parts {
+                    self.tell(partition.clone(), number, Err(failure(error.clone()))).await;
+                }
+                let held = self.outbox.hold_back(&partition);
+                self.batches -= held.len();
+                for Attempt { number, .. } in held {
+                    let outcome = Err(Failure::Beside(error.clone()));
+                    self.tell(partition.clone(), number, outcome).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(
+        &self,
+        partition: TopicPartition,
+        number: u64,
+        outcome: Result<Option<Offset>, Failure>,
+    ) {
+        tell(self.answers, Answer { partition, number, outcome }).await;
+    }
 }

@@ -11,6 +11,9 @@ pub(crate) enum Failure {
     NotSent(ClientError),
     /// The broker answered with an error.
     Refused(ClientError),
+    /// It was not sent because another one was refused, or refused together with others of which
+    /// one is at fault.
+    Beside(ClientError),
     /// It was sent, and no answer came.
     Lost(ClientError),
 }
@@ -20,6 +23,8 @@ pub(crate) enum Failure {
 pub(crate) enum Verdict {
     /// It wrote nothing, and trying again may help.
     Retry(ClientError),
+    /// It wrote nothing, and by itself it may be taken.
+    Alone(ClientError),
     /// It wrote nothing, and trying again will not help.
     Final(ClientError),
     /// It may have written the batch.
@@ -35,7 +40,13 @@ pub(crate) fn judge(failure: Failure) -> Verdict {
         Failure::NotSent(cause) => Verdict::Retry(cause),
         Failure::Lost(cause) => Verdict::Doubt(cause),
         Failure::Refused(cause) => refused(cause),
+        Failure::Beside(cause) => Verdict::Alone(cause),
     }
+}
+
+/// Whether a batch that is refused so is so each time.
+pub(crate) fn is_final(cause: &ClientError) -> bool {
+    matches!(refused(cause.clone()), Verdict::Final(_))
 }
 
 /// Brokers refuse with these reasons before they append, save for the unknown ones.
@@ -118,6 +129,13 @@ mod tests {
     #[test]
     fn acks_that_did_not_come_in_time_leave_the_outcome_open() {
         check(Failure::Refused, Reason::RequestTimedOut, Verdict::Doubt);
+    }
+
+    #[test]
+    fn a_batch_beside_one_that_breaks_a_rule_is_tried_alone() {
+        check(Failure::Beside, Reason::MessageTooLarge, Verdict::Alone);
+        assert!(is_final(&broker(Reason::MessageTooLarge)));
+        assert!(!is_final(&broker(Reason::Busy)));
     }
 
     #[test]

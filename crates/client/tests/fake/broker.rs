@@ -37,6 +37,8 @@ pub(crate) enum Produce {
 struct State {
     logs: Vec<Log>,
     produces: VecDeque<Produce>,
+    /// The value of a record that breaks a rule: whatever holds it is refused.
+    unfit: Option<&'static str>,
     /// Produces that are still on their way although their connections are gone.
     stragglers: Vec<v1::ProduceStreamRequest>,
     next_producer_id: u64,
@@ -77,6 +79,7 @@ impl FakeBroker {
             fetch_streams: 0,
             configs: Vec::new(),
             unready: 0,
+            unfit: None,
         };
         let broker = Self {
             port: incoming.local_addr().unwrap().port(),
@@ -102,6 +105,18 @@ impl FakeBroker {
 
     pub(crate) fn next_produces(&self, produces: impl IntoIterator<Item = Produce>) {
         self.state().produces.extend(produces);
+    }
+
+    /// Refuses for good whatever holds a record with this value.
+    pub(crate) fn refuse_value(&self, unfit: &'static str) {
+        self.state().unfit = Some(unfit);
+    }
+
+    fn is_unfit(&self, request: &v1::ProduceStreamRequest) -> bool {
+        let unfit = self.state().unfit;
+        unfit.is_some_and(|unfit| {
+            crate::log::values_of(request.batches.clone()).contains(&unfit.into())
+        })
     }
 
     pub(crate) fn forget_orders(&self) {
@@ -194,7 +209,11 @@ impl FakeBroker {
         answers: mpsc::Sender<Result<v1::ProduceStreamResponse, Status>>,
     ) {
         while let Ok(Some(request)) = requests.message().await {
-            let order = self.state().produces.pop_front().unwrap_or(Produce::Append);
+            let order = if self.is_unfit(&request) {
+                Produce::Refuse(Reason::InvalidRecord)
+            } else {
+                self.state().produces.pop_front().unwrap_or(Produce::Append)
+            };
             let correlation_id = request.correlation_id;
             let refuse = |reason| v1::ProduceStreamResponse {
                 correlation_id,

@@ -108,8 +108,8 @@ async fn whatever_the_network_does_every_record_is_there_once_and_in_order() {
 
 #[tokio::test]
 async fn what_is_refused_for_good_leaves_no_gap_that_stops_the_rest() {
-    let refused = Produce::Refuse(Reason::MessageTooLarge);
-    let (broker, client) = start(&[Produce::Append, refused]).await;
+    let (broker, client) = start(&[]).await;
+    broker.refuse_value("1");
     let config = ProducerConfig { batch_bytes: 1, ..ProducerConfig::default() };
     let producer = client.producer(config).unwrap();
     let mut deliveries = Vec::new();
@@ -121,7 +121,7 @@ async fn what_is_refused_for_good_leaves_no_gap_that_stops_the_rest() {
             Ok(_) => assert_ne!(number, 1),
             Err(error) => {
                 assert_eq!(number, 1);
-                assert_eq!(error.reason(), Reason::MessageTooLarge);
+                assert_eq!(error.reason(), Reason::InvalidRecord);
             }
         }
     }

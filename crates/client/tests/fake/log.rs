@@ -48,8 +48,17 @@ impl Log {
 
     /// The values in the order of the log.
     pub(crate) fn values(&self) -> Vec<String> {
-        let records = self.batches.iter().flat_map(|batch| batch.records().unwrap());
-        let value = |record: record::Record| String::from_utf8(record.value.unwrap().to_vec());
-        records.map(|record| value(record.unwrap()).unwrap()).collect()
+        values(&self.batches)
     }
+}
+
+/// The values in batches as they were sent.
+pub(crate) fn values_of(batches: Bytes) -> Vec<String> {
+    values(&Batch::split(batches, usize::MAX).unwrap())
+}
+
+fn values(batches: &[Batch]) -> Vec<String> {
+    let records = batches.iter().flat_map(|batch| batch.records().unwrap());
+    let value = |record: record::Record| String::from_utf8(record.value.unwrap().to_vec());
+    records.map(|record| value(record.unwrap()).unwrap()).collect()
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use record::{BatchHeader, BatchProducer};
-use types::{Offset, ProducerEpoch, ProducerId, RETAINED_BATCHES, Sequence, Timestamp};
+use types::{Offset, ProducerEpoch, ProducerId, RETAINED_APPENDS, Sequence, Timestamp};
 
 use super::ProducerRefusal;
 
@@ -48,19 +48,56 @@ impl Numbered {
     }
 }
 
-/// One of a producer's last batches.
+/// Records of a producer that follow one another in number and in the log, however they were cut
+/// into batches. What one append wrote of it is one run, and so is what several did if nobody else
+/// wrote in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Retained {
+pub(super) struct Run {
     pub(super) first: Sequence,
     pub(super) records: u32,
     pub(super) base_offset: Offset,
 }
 
-impl Retained {
+/// How far back records are known again, and where a run forgets its oldest ones: half of all
+/// numbers, so that it is clear which of two comes first.
+const MAX_BACK: u32 = 1 << 30;
+
+impl Run {
     /// Behind its last offset.
     pub(super) fn end(&self) -> Offset {
-        self.base_offset.checked_add(u64::from(self.records)).unwrap_or(Offset::MAX)
+        behind(self.base_offset, self.records)
     }
+
+    /// Both as one, if `next` goes on where this one ends.
+    fn joined(&self, next: &Self) -> Option<Self> {
+        let follows =
+            self.end() == next.base_offset && self.first.advanced_by(self.records) == next.first;
+        if !follows {
+            return None;
+        }
+        let all = self.records.saturating_add(next.records);
+        let records = all.min(MAX_BACK.max(next.records));
+        let forgotten = all - records;
+        Some(Self {
+            first: self.first.advanced_by(forgotten),
+            records,
+            base_offset: behind(self.base_offset, forgotten),
+        })
+    }
+
+    /// Where the records of `batch` lie, if all of them are of this run.
+    fn find(&self, batch: &Numbered) -> Option<Written> {
+        let before = self.first.records_until(batch.first);
+        if self.records < before.checked_add(batch.records)? {
+            return None;
+        }
+        let base_offset = behind(self.base_offset, before);
+        Some(Written { base_offset, end: behind(base_offset, batch.records) })
+    }
+}
+
+fn behind(offset: Offset, records: u32) -> Offset {
+    offset.checked_add(u64::from(records)).unwrap_or(Offset::MAX)
 }
 
 /// Where a batch that is sent again lies.
@@ -74,9 +111,9 @@ pub(super) struct Written {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Producer {
     pub(super) epoch: ProducerEpoch,
-    last: Retained,
+    last: Run,
     /// Those before it in the same epoch, newest first.
-    earlier: [Option<Retained>; RETAINED_BATCHES - 1],
+    earlier: [Option<Run>; RETAINED_APPENDS - 1],
     pub(super) used_at: Timestamp,
     /// Grows from use to use, over all producers of a log.
     pub(super) use_number: u64,
@@ -91,18 +128,26 @@ impl Producer {
         now: Timestamp,
     ) -> Self {
         let &Numbered { epoch, first, records, .. } = batch;
-        let last = Retained { first, records, base_offset };
+        let last = Run { first, records, base_offset };
         match known.filter(|known| known.epoch == epoch) {
             Some(known) => known.followed_by(last, now),
             None => Self::first(epoch, last, now),
         }
     }
 
-    pub(super) fn first(epoch: ProducerEpoch, last: Retained, now: Timestamp) -> Self {
+    pub(super) fn first(epoch: ProducerEpoch, last: Run, now: Timestamp) -> Self {
         Self { epoch, last, earlier: [None; _], used_at: now, use_number: 0 }
     }
 
-    pub(super) fn followed_by(mut self, last: Retained, now: Timestamp) -> Self {
+    fn followed_by(self, next: Run, now: Timestamp) -> Self {
+        match self.last.joined(&next) {
+            Some(last) => Self { last, used_at: now, ..self },
+            None => self.interrupted(next, now),
+        }
+    }
+
+    /// What is known once a run lies in the log that does not go on where the last one ends.
+    pub(super) fn interrupted(mut self, last: Run, now: Timestamp) -> Self {
         self.earlier.rotate_right(1);
         if let Some(newest) = self.earlier.first_mut() {
             *newest = Some(self.last);
@@ -110,8 +155,8 @@ impl Producer {
         Self { last, used_at: now, ..self }
     }
 
-    /// The last batches, newest first.
-    pub(super) fn retained(&self) -> impl Iterator<Item = Retained> {
+    /// The last runs, newest first.
+    pub(super) fn retained(&self) -> impl Iterator<Item = Run> {
         std::iter::once(self.last).chain(self.earlier.into_iter().flatten())
     }
 
@@ -133,17 +178,22 @@ impl Producer {
 
     /// Where `batch` lies already; `None` if it is the next one.
     pub(super) fn judge(&self, batch: &Numbered) -> Result<Option<Written>, ProducerRefusal> {
-        let &Numbered { producer, epoch, first, records } = batch;
+        let &Numbered { producer, epoch, .. } = batch;
         if self.outlives(batch) {
             return Err(ProducerRefusal::StaleEpoch { producer, epoch, current: self.epoch });
         }
         if self.epoch < epoch {
             return batch.follows(Sequence::ZERO).map(|()| None);
         }
-        let same = |it: &Retained| it.first == first && it.records == records;
-        if let Some(it) = self.retained().find(same) {
-            return Ok(Some(Written { base_offset: it.base_offset, end: it.end() }));
+        let next = self.last.first.advanced_by(self.last.records);
+        // The numbers start again: what is ahead may have the number of one written long ago, and
+        // would be lost if it were taken for that.
+        if !(1..=MAX_BACK).contains(&batch.first.records_until(next)) {
+            return batch.follows(next).map(|()| None);
         }
-        batch.follows(self.last.first.advanced_by(self.last.records)).map(|()| None)
+        match self.retained().find_map(|run| run.find(batch)) {
+            Some(written) => Ok(Some(written)),
+            None => batch.follows(next).map(|()| None),
+        }
     }
 }

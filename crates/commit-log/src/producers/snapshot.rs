@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
 use types::{
-    LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, RETAINED_BATCHES, Sequence, Timestamp,
+    LeaderEpoch, LogId, Offset, ProducerEpoch, ProducerId, RETAINED_APPENDS, Sequence, Timestamp,
 };
 
-use super::producer::{Producer, Retained};
+use super::producer::{Producer, Run};
 use super::{ProducerLimits, ProducerStates};
 use crate::checksum::crc32c;
 
@@ -93,31 +93,31 @@ impl ProducerSnapshot {
 }
 
 fn encode(id: ProducerId, producer: &Producer, bytes: &mut Vec<u8>) {
-    let mut batches: [Option<Retained>; RETAINED_BATCHES] = [None; _];
-    for (slot, batch) in batches.iter_mut().rev().zip(producer.retained()) {
-        *slot = Some(batch);
+    let mut runs: [Option<Run>; RETAINED_APPENDS] = [None; _];
+    for (slot, run) in runs.iter_mut().rev().zip(producer.retained()) {
+        *slot = Some(run);
     }
-    let oldest_first = batches.into_iter().flatten();
+    let oldest_first = runs.into_iter().flatten();
     bytes.extend(id.get().to_be_bytes());
     bytes.extend(producer.epoch.get().to_be_bytes());
     bytes.extend(producer.used_at.as_millis().to_be_bytes());
     // At most five.
     bytes.push(u8::try_from(oldest_first.clone().count()).unwrap_or(u8::MAX));
-    for Retained { first, records, base_offset } in oldest_first {
+    for Run { first, records, base_offset } in oldest_first {
         bytes.extend(first.get().to_be_bytes());
         bytes.extend(records.to_be_bytes());
         bytes.extend(base_offset.get().to_be_bytes());
     }
 }
 
-/// Reads one producer, none of whose batches may reach beyond `end`.
+/// Reads one producer, none of whose runs may reach beyond `end`.
 fn decode(rest: &mut &[u8], end: Offset) -> Option<(ProducerId, Producer)> {
     let id = ProducerId::new(u64::from_be_bytes(take(rest)?));
     let epoch = ProducerEpoch::new(u16::from_be_bytes(take(rest)?))?;
     let used_at = Timestamp::from_millis(i64::from_be_bytes(take(rest)?));
     let [count] = take(rest)?;
     let mut producer: Option<Producer> = None;
-    if RETAINED_BATCHES < usize::from(count) {
+    if RETAINED_APPENDS < usize::from(count) {
         return None;
     }
     for _ in 0..count {
@@ -128,10 +128,10 @@ fn decode(rest: &mut &[u8], end: Offset) -> Option<(ProducerId, Producer)> {
         if records == 0 || end < behind {
             return None;
         }
-        let batch = Retained { first, records, base_offset };
+        let run = Run { first, records, base_offset };
         producer = Some(match producer {
-            Some(producer) => producer.followed_by(batch, used_at),
-            None => Producer::first(epoch, batch, used_at),
+            Some(producer) => producer.interrupted(run, used_at),
+            None => Producer::first(epoch, run, used_at),
         });
     }
     Some((id, producer?))

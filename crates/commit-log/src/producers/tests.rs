@@ -108,7 +108,7 @@ fn six_batches() -> ProducerStates {
 }
 
 #[test]
-fn each_of_the_last_five_batches_is_known_again_and_where_it_lies() {
+fn each_of_the_last_five_runs_is_known_again_and_where_it_lies() {
     let states = six_batches();
     for batch in 1..6 {
         let at = u64::from(batch) * 10;
@@ -119,9 +119,40 @@ fn each_of_the_last_five_batches_is_known_again_and_where_it_lies() {
 }
 
 #[test]
-fn a_gap_is_refused_and_so_is_a_batch_that_is_cut_otherwise_than_before() {
+fn a_batch_of_records_that_were_cut_otherwise_before_is_known_again() {
     let states = six_batches();
-    for other in [sent(13, 1), sent(11, 1), sent(10, 1), sent(10, 3), sent(1, 2)] {
+    duplicate(&states, &[sent(10, 1)], 50, 51);
+    duplicate(&states, &[sent(11, 1)], 51, 52);
+}
+
+#[test]
+fn what_nobody_interrupts_is_known_again_however_much_it_is() {
+    let mut states = states();
+    for batch in 0..100 {
+        append(&mut states, &[sent(2 * batch, 2)], 10 + 2 * u64::from(batch));
+    }
+    duplicate(&states, &[sent(0, 2)], 10, 12);
+    duplicate(&states, &[sent(90, 2), sent(92, 2)], 100, 104);
+    refused(&states, &[sent(198, 3)], Reason::OutOfOrderSequenceNumber);
+    accepted(&states, &[sent(200, 1)]);
+}
+
+#[test]
+fn a_number_that_comes_again_is_that_of_a_new_record() {
+    let mut states = states();
+    let half = 1 << 30;
+    append(&mut states, &[sent(0, 5)], 0);
+    append(&mut states, &[sent(5, half)], 100);
+    append(&mut states, &[sent(half + 5, half - 5)], 5_000_000_000);
+    accepted(&states, &[sent(0, 5)]);
+    // Nor is one that is ahead, since the one before it was refused for a moment.
+    refused(&states, &[sent(5, 5)], Reason::OutOfOrderSequenceNumber);
+}
+
+#[test]
+fn a_gap_is_refused_and_so_is_a_batch_that_was_written_in_part() {
+    let states = six_batches();
+    for other in [sent(13, 1), sent(10, 3), sent(9, 2), sent(1, 2)] {
         let refusal = check_at(&states, &[other], 1000, NOW);
         assert_eq!(refusal.map_err(|refusal| refusal.reason()), {
             Err(Reason::OutOfOrderSequenceNumber)
@@ -171,10 +202,9 @@ fn sequences_start_again_behind_the_last_one() {
     refused(&states, &[sent(3, 1)], Reason::OutOfOrderSequenceNumber);
     append(&mut states, &[sent(2, 1)], 10_000_000_004);
     duplicate(&states, &[sent(last - 1, 1)], 10_000_000_000, 10_000_000_001);
-    // Written long ago, or to come in two thousand million records.
-    for ahead in [4, last - 2] {
-        refused(&states, &[sent(ahead, 1)], Reason::OutOfOrderSequenceNumber);
-    }
+    // To come, though the first run has one of that number; and written, if long ago.
+    refused(&states, &[sent(4, 1)], Reason::OutOfOrderSequenceNumber);
+    duplicate(&states, &[sent(last - 2, 1)], u64::from(last) - 2, u64::from(last) - 1);
 }
 
 #[test]

@@ -5,7 +5,10 @@ use super::Frames;
 use crate::v1::broker as v1;
 
 /// A message that knows its payload: the one field that is large.
-pub trait Framed: Message {
+pub trait Framed: Send {
+    /// Bytes of the message once it is encoded.
+    fn size(&self) -> usize;
+
     /// Encodes the message behind what is there.
     ///
     /// # Errors
@@ -46,6 +49,41 @@ fn put_around<T: Message>(
     Ok(())
 }
 
+/// A [`v1::ProduceStreamRequest`] whose `batches` lie where they were built, each by itself.
+#[derive(Clone, Debug)]
+pub struct ProduceBatches {
+    /// All but the batches.
+    pub head: v1::ProduceStreamRequest,
+    /// What `batches` holds, in order.
+    pub batches: Vec<Bytes>,
+}
+
+impl ProduceBatches {
+    fn payload(&self) -> usize {
+        self.batches.iter().map(Bytes::len).sum()
+    }
+}
+
+impl Framed for ProduceBatches {
+    fn size(&self) -> usize {
+        let payload = match self.payload() {
+            0 => 0,
+            bytes => 1 + prost::length_delimiter_len(bytes) + bytes,
+        };
+        self.head.encoded_len() + payload
+    }
+
+    fn put(self, frames: &mut Frames) -> Result<(), EncodeError> {
+        self.head.encode(frames.small())?;
+        let payload = self.payload();
+        if payload != 0 {
+            put_head(BATCHES, payload, frames.small())?;
+            self.batches.into_iter().for_each(|batch| frames.payload(batch));
+        }
+        Ok(())
+    }
+}
+
 fn put_fetched(
     tag: u8,
     mut partition: v1::FetchedPartition,
@@ -57,6 +95,10 @@ fn put_fetched(
 }
 
 impl Framed for v1::ProduceStreamRequest {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
     fn put(mut self, frames: &mut Frames) -> Result<(), EncodeError> {
         let payload = std::mem::take(&mut self.batches);
         put_around(&self, payload, frames)
@@ -64,24 +106,40 @@ impl Framed for v1::ProduceStreamRequest {
 }
 
 impl Framed for v1::ProduceStreamResponse {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
     fn put(self, frames: &mut Frames) -> Result<(), EncodeError> {
         self.encode(frames.small())
     }
 }
 
 impl Framed for v1::ProduceResponse {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
     fn put(self, frames: &mut Frames) -> Result<(), EncodeError> {
         self.encode(frames.small())
     }
 }
 
 impl Framed for v1::FetchStreamRequest {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
     fn put(self, frames: &mut Frames) -> Result<(), EncodeError> {
         self.encode(frames.small())
     }
 }
 
 impl Framed for v1::FetchStreamResponse {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
     fn put(self, frames: &mut Frames) -> Result<(), EncodeError> {
         // Named one by one: a field that is added must not be left out here.
         let Self { partition } = self;
@@ -90,6 +148,10 @@ impl Framed for v1::FetchStreamResponse {
 }
 
 impl Framed for v1::FetchResponse {
+    fn size(&self) -> usize {
+        self.encoded_len()
+    }
+
     fn put(self, frames: &mut Frames) -> Result<(), EncodeError> {
         let Self { partitions } = self;
         let mut partitions = partitions.into_iter();

@@ -48,7 +48,7 @@ impl Frames {
     }
 
     fn message<T: Framed>(&mut self, message: T) -> Result<(), Status> {
-        let len = message.encoded_len();
+        let len = message.size();
         if MAX_MESSAGE_BYTES < len {
             return Err(Status::out_of_range(format!(
                 "a message has {len} bytes; at most {MAX_MESSAGE_BYTES} may be sent"
@@ -71,6 +71,7 @@ pub struct Outgoing<S> {
     messages: Pin<Box<S>>,
     frames: Frames,
     ends_with: EndsWith,
+    company: Company,
     /// What is still to come once the frames are gone.
     rest: Rest,
 }
@@ -79,6 +80,15 @@ pub struct Outgoing<S> {
 enum EndsWith {
     Status,
     Nothing,
+}
+
+/// Whether small messages have waited for others that are nearly ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    /// Those who make the next ones have had no turn since there was a first one.
+    Awaited,
+    /// Whatever could come with it is there.
+    Had,
 }
 
 #[derive(Debug)]
@@ -108,11 +118,16 @@ where
             messages: Box::pin(messages),
             frames: Frames::default(),
             ends_with,
+            company: Company::Awaited,
             rest: Rest::Messages,
         }
     }
 
     /// Encodes messages until there is something to send, or nothing more to encode.
+    ///
+    /// Answers to many become ready one by one, each by a task that is due to run. The first of
+    /// them has this one run next; so it lets the others go before it, once, and finds their
+    /// answers too. Without that each would be a frame, a write and a wakeup of its own.
     fn poll_gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while matches!(self.rest, Rest::Messages)
             && self.frames.ready.is_empty()
@@ -124,6 +139,11 @@ where
                 }
                 Poll::Ready(None) => Err(Status::ok("")),
                 Poll::Pending if self.frames.small.is_empty() => return Poll::Pending,
+                Poll::Pending if self.company == Company::Awaited => {
+                    self.company = Company::Had;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Poll::Pending => break,
             };
             if let Err(status) = encoded {
@@ -131,6 +151,7 @@ where
             }
         }
         self.frames.close();
+        self.company = Company::Awaited;
         Poll::Ready(())
     }
 

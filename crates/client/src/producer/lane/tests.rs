@@ -133,29 +133,39 @@ fn is_not_delivered(settled: Option<Settled<u32>>) {
 }
 
 #[test]
-fn five_batches_are_under_way_at_a_time_and_number_their_records() {
+fn many_batches_are_under_way_at_a_time_and_number_their_records() {
     let mut harness = Harness::new();
-    let sent: Vec<_> = (0..5).map(|_| harness.send()).collect();
-    assert_eq!(sent, [(0, 0), (0, 2), (0, 4), (0, 6), (0, 8)]);
+    for batch in 0..64 {
+        assert_eq!(harness.send(), (0, 2 * batch));
+    }
     assert_eq!(harness.lane.room(harness.fresh), 0);
     harness.acknowledge();
-    assert_eq!(harness.send(), (0, 10));
+    assert_eq!(harness.send(), (0, 128));
 }
 
 #[test]
-fn no_more_is_sent_than_the_log_recognises_of_what_is_in_doubt() {
+fn nothing_new_is_sent_behind_what_is_in_doubt_lest_the_log_forget_it() {
     let mut harness = Harness::with_under_way(3);
     assert!(harness.answer(refused(Reason::RequestTimedOut)).is_none());
     harness.acknowledge();
     harness.acknowledge();
     assert_eq!(harness.send_again(10), Some((0, 0)));
-    for sequence in [6, 8] {
-        assert_eq!(harness.send(), (0, sequence));
-    }
-    // It would be the sixth from the one in doubt on.
     assert_eq!(harness.lane.room(harness.fresh), 0);
     harness.acknowledge();
-    assert_eq!(harness.lane.room(harness.fresh), 3);
+    assert_eq!(harness.send(), (0, 6));
+}
+
+#[test]
+fn a_batch_that_was_refused_beside_others_is_sent_again_by_itself_at_once() {
+    let mut harness = Harness::with_under_way(2);
+    let beside = || Err(Failure::Beside(error(Reason::MessageTooLarge)));
+    assert!(harness.answer(beside()).is_none());
+    assert!(harness.answer(beside()).is_none());
+    assert_eq!(harness.send_again(0), Some((0, 0)));
+    assert!(harness.answer(refused(Reason::MessageTooLarge)).is_some(), "it is at fault");
+    assert_eq!(harness.send_again(0), Some((1, 0)), "and this one is not");
+    harness.acknowledge();
+    assert_eq!(harness.send(), (1, 2));
 }
 
 #[test]

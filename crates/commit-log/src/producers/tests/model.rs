@@ -29,15 +29,21 @@ impl Model {
             return if batch.first == 0 { Ok(None) } else { Err(Reason::OutOfOrderSequenceNumber) };
         }
         let life: Vec<(Sent, u64)> = own().filter(|(it, _)| it.epoch == epoch).copied().collect();
-        let last_five = &life[life.len().saturating_sub(5)..];
-        if let Some((_, base)) = last_five.iter().rev().find(|(it, _)| *it == batch) {
-            return Ok(Some((*base, base + u64::from(batch.records))));
-        }
         let written: u64 = life.iter().map(|(it, _)| u64::from(it.records)).sum();
-        if u64::from(batch.first) == written % (1 << 31) {
+        if u64::from(batch.first) == written % NUMBERS {
             return Ok(None);
         }
-        Err(Reason::OutOfOrderSequenceNumber)
+        let back = (written + NUMBERS - u64::from(batch.first)) % NUMBERS;
+        if NUMBERS / 2 < back {
+            return Err(Reason::OutOfOrderSequenceNumber);
+        }
+        let runs = runs(&life);
+        let last_five = runs.iter().rev().take(5);
+        last_five
+            .filter_map(|run| run.find(batch))
+            .next()
+            .ok_or(Reason::OutOfOrderSequenceNumber)
+            .map(Some)
     }
 
     /// What an append calls for, and the log behind it.
@@ -58,6 +64,46 @@ impl Model {
         }
         Ok((after, written))
     }
+}
+
+/// How many sequence numbers there are.
+const NUMBERS: u64 = 1 << 31;
+
+/// Records that follow one another, by how many of their life came before, which no wrap changes.
+struct Stretch {
+    first: u64,
+    base: u64,
+    records: u64,
+}
+
+impl Stretch {
+    fn find(&self, batch: Sent) -> Option<(u64, u64)> {
+        let records = u64::from(batch.records);
+        let before = (u64::from(batch.first) + NUMBERS - self.first % NUMBERS) % NUMBERS;
+        let base = self.base + before;
+        (before + records <= self.records).then_some((base, base + records))
+    }
+}
+
+/// The batches of one life as stretches without anybody else's records in between.
+fn runs(life: &[(Sent, u64)]) -> Vec<Stretch> {
+    let mut runs: Vec<Stretch> = Vec::new();
+    let mut first = 0;
+    for (batch, base) in life {
+        let records = u64::from(batch.records);
+        match runs.last_mut().filter(|run| run.base + run.records == *base) {
+            Some(run) => {
+                let kept = (run.records + records).min(records.max(1 << 30));
+                let forgotten = run.records + records - kept;
+                run.first += forgotten;
+                run.base += forgotten;
+                run.records = kept;
+            }
+            None => runs.push(Stretch { first, base: *base, records }),
+        }
+        first += records;
+    }
+    runs
 }
 
 #[derive(Clone, Debug)]

@@ -1,0 +1,234 @@
+//! Which batches travel together, and when. Pure.
+//!
+//! A log knows a producer's last appends again, so as many requests of a partition may be under way
+//! as that is. What comes meanwhile waits, and leaves in as few requests as it fits: the slower the
+//! broker, the more of its work one request is.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use types::{RETAINED_APPENDS, TopicPartition};
+
+use super::Attempt;
+
+/// Bytes of the batches of one request, unless the first of them has more by itself. From here on a
+/// request costs little beside what is in it.
+const REQUEST_BYTES: usize = 256 * 1024;
+/// A batch as large as this goes by itself: it would have to be copied to lie beside others.
+const ALONE_FROM: usize = 32 * 1024;
+
+/// One partition's attempts.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Oldest first.
+    waiting: VecDeque<Attempt>,
+    /// Requests that are not answered.
+    under_way: BTreeSet<Serial>,
+    next: Serial,
+}
+
+/// Counts the requests of one partition.
+pub(super) type Serial = u64;
+
+/// What leaves next.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) serial: Serial,
+    /// Oldest first, all of one partition.
+    pub(super) attempts: Vec<Attempt>,
+}
+
+impl Queue {
+    /// Counted from the oldest one that is not answered, since whatever was written behind it is
+    /// what a log has to look behind.
+    fn may_send(&self) -> bool {
+        let oldest = self.under_way.first().copied().unwrap_or(self.next);
+        !self.waiting.is_empty() && self.next - oldest < RETAINED_APPENDS as Serial
+    }
+
+    fn take(&mut self) -> Vec<Attempt> {
+        let mut taken = Vec::new();
+        let mut room = REQUEST_BYTES;
+        while let Some(next) = self.waiting.front() {
+            let size = next.batch.bytes().len();
+            let is_first = taken.is_empty();
+            if !is_first && (ALONE_FROM <= size || room < size) {
+                break;
+            }
+            taken.extend(self.waiting.pop_front());
+            if ALONE_FROM <= size {
+                break;
+            }
+            room = room.saturating_sub(size);
+        }
+        taken
+    }
+}
+
+/// What a stream has been given and has not sent.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    queues: BTreeMap<TopicPartition, Queue>,
+    /// Partitions that may send, in turn.
+    ready: VecDeque<TopicPartition>,
+}
+
+impl Outbox {
+    /// Puts an attempt behind the others of its partition.
+    pub(super) fn push(&mut self, attempt: Attempt) {
+        let queue = match self.queues.get_mut(&attempt.partition) {
+            Some(queue) => queue,
+            None => self.queues.entry(attempt.partition.clone()).or_default(),
+        };
+        let could_send = queue.may_send();
+        let partition = attempt.partition.clone();
+        queue.waiting.push_back(attempt);
+        if !could_send && queue.may_send() {
+            self.ready.push_back(partition);
+        }
+    }
+
+    /// The next request. It counts as under way from now on.
+    pub(super) fn next_request(&mut self) -> Option<Request> {
+        let partition = self.ready.pop_front()?;
+        let queue = self.queues.get_mut(&partition)?;
+        let request = Request { serial: queue.next, attempts: queue.take() };
+        queue.under_way.insert(queue.next);
+        queue.next += 1;
+        if queue.may_send() {
+            self.ready.push_back(partition);
+        }
+        Some(request)
+    }
+
+    /// A request of the partition was answered.
+    pub(super) fn answered(&mut self, partition: &TopicPartition, serial: Serial) {
+        let Some(queue) = self.queues.get_mut(partition) else { return };
+        let could_send = queue.may_send();
+        queue.under_way.remove(&serial);
+        if !could_send && queue.may_send() {
+            self.ready.push_back(partition.clone());
+        } else if queue.under_way.is_empty() && queue.waiting.is_empty() {
+            self.queues.remove(partition);
+        }
+    }
+
+    /// A request of the partition failed: returns what must not be sent behind it.
+    pub(super) fn hold_back(&mut self, partition: &TopicPartition) -> VecDeque<Attempt> {
+        let queue = self.queues.get_mut(partition);
+        let held = queue.map(|queue| std::mem::take(&mut queue.waiting)).unwrap_or_default();
+        if !held.is_empty() {
+            self.ready.retain(|ready| ready != partition);
+        }
+        held
+    }
+
+    /// Everything that was not sent.
+    pub(super) fn into_waiting(self) -> impl Iterator<Item = Attempt> {
+        self.queues.into_values().flat_map(|queue| queue.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use record::{Batch, BatchBuilder, Compression};
+    use types::{PartitionId, Timestamp, TopicName};
+
+    use super::*;
+
+    fn partition(number: u32) -> TopicPartition {
+        TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(number))
+    }
+
+    fn batch(bytes: usize) -> Batch {
+        let mut builder = BatchBuilder::new(Compression::None);
+        let value = Bytes::from(vec![b'v'; bytes]);
+        builder.push(Timestamp::from_millis(1), None, Some(value.as_ref()), &[]).unwrap();
+        builder.build().unwrap()
+    }
+
+    /// Attempts of a partition, numbered from `first`, each with so many bytes of value.
+    fn push(outbox: &mut Outbox, of: u32, first: u64, sizes: &[usize]) {
+        for (number, bytes) in (first..).zip(sizes) {
+            outbox.push(Attempt { partition: partition(of), number, batch: batch(*bytes) });
+        }
+    }
+
+    fn numbers(request: Option<Request>) -> Vec<u64> {
+        numbers_of(request.into_iter().flat_map(|request| request.attempts))
+    }
+
+    fn numbers_of(attempts: impl IntoIterator<Item = Attempt>) -> Vec<u64> {
+        attempts.into_iter().map(|attempt| attempt.number).collect()
+    }
+
+    #[test]
+    fn what_waits_leaves_together_and_in_order() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, 0, 0, &[10, 20, 30]);
+        push(&mut outbox, 1, 7, &[10]);
+        push(&mut outbox, 0, 3, &[40]);
+        assert_eq!(numbers(outbox.next_request()), [0, 1, 2, 3]);
+        assert_eq!(numbers(outbox.next_request()), [7]);
+        assert!(outbox.next_request().is_none());
+    }
+
+    #[test]
+    fn a_request_has_an_end_and_a_large_batch_goes_alone() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, 0, 0, &[100_000, 10, 10, 100_000, 10]);
+        for expected in [&[0][..], &[1, 2], &[3], &[4]] {
+            assert_eq!(numbers(outbox.next_request()), expected);
+        }
+        push(&mut outbox, 1, 10, &[30_000; 10]);
+        assert_eq!(numbers(outbox.next_request()), (10..18).collect::<Vec<_>>());
+        assert_eq!(numbers(outbox.next_request()), [18, 19]);
+    }
+
+    #[test]
+    fn no_more_requests_are_under_way_than_a_log_knows_again() {
+        let mut outbox = Outbox::default();
+        for number in 0..RETAINED_APPENDS as u64 {
+            push(&mut outbox, 0, number, &[1]);
+            assert_eq!(numbers(outbox.next_request()), [number]);
+        }
+        push(&mut outbox, 0, 5, &[1, 1, 1]);
+        assert!(outbox.next_request().is_none());
+        push(&mut outbox, 1, 100, &[1]);
+        assert_eq!(numbers(outbox.next_request()), [100], "others go on");
+        outbox.answered(&partition(0), 1);
+        assert!(outbox.next_request().is_none(), "the oldest is not answered");
+        outbox.answered(&partition(0), 0);
+        assert_eq!(numbers(outbox.next_request()), [5, 6, 7]);
+        push(&mut outbox, 0, 8, &[1]);
+        assert_eq!(numbers(outbox.next_request()), [8]);
+        push(&mut outbox, 0, 9, &[1]);
+        assert!(outbox.next_request().is_none());
+    }
+
+    #[test]
+    fn nothing_is_sent_behind_a_failure() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, 0, 0, &[1]);
+        assert_eq!(numbers(outbox.next_request()), [0]);
+        push(&mut outbox, 0, 1, &[1, 1]);
+        push(&mut outbox, 1, 9, &[1]);
+        let held = outbox.hold_back(&partition(0));
+        assert_eq!(numbers_of(held), [1, 2]);
+        outbox.answered(&partition(0), 0);
+        assert_eq!(numbers(outbox.next_request()), [9]);
+        assert!(outbox.next_request().is_none());
+        push(&mut outbox, 0, 3, &[1]);
+        assert_eq!(numbers(outbox.next_request()), [3]);
+    }
+
+    #[test]
+    fn what_was_not_sent_is_still_there() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, 0, 0, &[1]);
+        outbox.next_request();
+        push(&mut outbox, 0, 1, &[1]);
+        push(&mut outbox, 1, 2, &[1]);
+        assert_eq!(numbers_of(outbox.into_waiting()), [1, 2]);
+    }
+}
