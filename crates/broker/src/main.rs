@@ -7,7 +7,13 @@ use broker::Config;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    daemon::run("broker", async || Config::from_command_line()?.build().await).await
+fn main() -> ExitCode {
+    let life = daemon::run("broker", async || Config::from_command_line()?.build().await);
+    match daemon::threads::beside_a_writer("broker") {
+        Ok(threads) => threads.block_on(life),
+        Err(error) => {
+            eprintln!("dohle-broker: the system gives no threads: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -5,6 +5,7 @@ pub mod config;
 pub mod open_files;
 pub mod shutdown;
 pub mod telemetry;
+pub mod threads;
 
 mod run;
 

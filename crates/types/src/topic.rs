@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::{Coded, PartitionId, Reason};
 /// A topic's name: 1 to 249 of the characters `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`.
 ///
 /// The rule is Kafka's (`Topic.validate`), so every name that is valid there is valid here.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TopicName(Arc<str>);
 
 impl TopicName {
@@ -46,6 +47,19 @@ impl TopicName {
     /// Whether this is one of the platform's own topics, such as `__consumer_offsets`.
     pub fn is_internal(&self) -> bool {
         self.0.starts_with("__")
+    }
+}
+
+/// As text. Most names that are looked up are copies of the one that is found.
+impl Ord for TopicName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for TopicName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

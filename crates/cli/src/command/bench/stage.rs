@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client::{Client, ClientConfig};
+use daemon::threads::beside_a_writer;
 use measure::Server;
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +63,7 @@ struct Threads(Option<Runtime>);
 
 impl Threads {
     fn new(name: &'static str) -> io::Result<Self> {
-        Ok(Self(Some(Builder::new_multi_thread().thread_name(name).enable_all().build()?)))
+        Ok(Self(Some(beside_a_writer(name)?)))
     }
 
     /// Begins at once.

@@ -1,9 +1,13 @@
 //! A topic to measure with.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use client::{Admin, Apply, Client, NewTopic, OffsetAt, Producer, ProducerConfig, ProducerRecord};
-use types::{Durability, PartitionId, TopicId, TopicName, TopicPartition};
+use client::{
+    Admin, Apply, Client, ClientError, NewTopic, OffsetAt, Producer, ProducerConfig, ProducerRecord,
+};
+use tokio::time::{sleep, timeout};
+use types::{Coded as _, Durability, PartitionId, Reason, TopicId, TopicName, TopicPartition};
 
 use super::load::{Bound, Work};
 use super::name;
@@ -14,6 +18,12 @@ const ENVELOPE: u64 = 1024;
 
 /// Records between two looks at the clock.
 const BETWEEN_LOOKS: u64 = 32;
+
+/// Between two looks at a topic that is being made.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long that may take, of a thousand partitions on a busy disk too.
+const APPEARANCE: Duration = Duration::from_mins(2);
 
 /// Told apart by the time, the process and this, whoever else measures the same cluster.
 static MADE: AtomicU32 = AtomicU32::new(0);
@@ -71,9 +81,9 @@ impl Topic {
         };
         let admin = client.admin();
         for (_, made) in admin.create_topics(vec![new], Apply::Change).await? {
-            made?;
+            done(made)?;
         }
-        let id = client.topic(&topic).await?.id;
+        let id = known(&client, &topic).await?;
         let partition = TopicPartition::new(topic, PartitionId::new(0));
         Ok(Self { partition, id, partitions, admin })
     }
@@ -141,10 +151,35 @@ impl Topic {
     /// The cluster refuses or does not answer.
     pub(super) async fn delete(self) -> Result<(), Failure> {
         for (_, gone) in self.admin.delete_topics(&[self.partition.topic]).await? {
-            gone?;
+            done(gone)?;
         }
         Ok(())
     }
+}
+
+/// A change that was made and has not reached the broker counts: a disk that is kept busy on purpose
+/// holds it up for longer than a broker makes a caller wait.
+fn done<T>(change: Result<T, ClientError>) -> Result<(), ClientError> {
+    match change {
+        Err(error) if error.reason() == Reason::RequestTimedOut => Ok(()),
+        change => change.map(drop),
+    }
+}
+
+/// The id of a topic that was made, once the broker has heard of it.
+async fn known(client: &Client, topic: &TopicName) -> Result<TopicId, Failure> {
+    let asking = async {
+        loop {
+            match client.topic(topic).await {
+                Err(error) if error.reason() == Reason::UnknownTopicOrPartition => {
+                    sleep(ASK_AGAIN).await;
+                }
+                topic => return Ok(topic?.id),
+            }
+        }
+    };
+    let late = |_elapsed| Failure::new(Exit::Other, "a topic that was made does not appear");
+    timeout(APPEARANCE, asking).await.map_err(late)?
 }
 
 /// As the work says; no record of a schedule waits for others.
