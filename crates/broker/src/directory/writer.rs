@@ -2,7 +2,8 @@
 //! gives them to [`Directory`], many at a time, so that one sync answers all who wait for it.
 
 use std::io;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, yield_now};
+use std::time::Duration;
 
 use commit_log::{Append, Directory, LogError, NewLog, UpkeepScope};
 use daemon::clock::Clock;
@@ -37,9 +38,10 @@ impl Writer {
         let upkeep = UpkeepThread::start(requests.downgrade())?;
         let writing =
             Writing { directory, upkeep, clock, group: Group::default(), created: vec![] };
+        let company = Company::default();
         let thread = Builder::new()
             .name("directory-writer".to_owned())
-            .spawn(move || writing.run(queue, group_commit))?;
+            .spawn(move || writing.run(queue, group_commit, company))?;
         Ok((DirectoryQueue { requests }, Self { thread }))
     }
 
@@ -47,6 +49,48 @@ impl Writer {
     /// Blocks: drop every [`DirectoryQueue`] first, and do not call it on a runtime's thread.
     pub(crate) fn join(self) -> Result<(), WriterGone> {
         self.thread.join().map_err(|_panic| WriterGone)
+    }
+}
+
+/// How long a group waits for those who are about to ask, too.
+///
+/// Whoever was answered together asks again at about the same time, but not at once: the first of
+/// them would be synced alone while all others wait. So a group that is smaller than the one before
+/// waits for the rest, for a small part of what it would cost them.
+#[derive(Debug, Default)]
+struct Company {
+    /// Requests of the last group.
+    last: usize,
+    /// How long it took.
+    took: Duration,
+}
+
+impl Company {
+    /// What waiting may cost is the last group's time through this.
+    const PART: u32 = 4;
+    /// However long that took.
+    const LONGEST: Duration = Duration::from_micros(200);
+
+    fn await_in(
+        &self,
+        queue: &mut mpsc::Receiver<Request>,
+        taken: &mut Vec<Request>,
+        clock: Clock,
+    ) {
+        let patience = (self.took / Self::PART).min(Self::LONGEST);
+        let until = clock.monotonic().saturating_add(patience);
+        while taken.len() < self.last {
+            match queue.try_recv() {
+                Ok(request) => taken.push(request),
+                Err(_empty_or_closed) if until <= clock.monotonic() => return,
+                Err(_empty_or_closed) => yield_now(),
+            }
+        }
+    }
+
+    const fn note(&mut self, requests: usize, took: Duration) {
+        self.last = requests;
+        self.took = took;
     }
 }
 
@@ -61,13 +105,21 @@ struct Writing {
 }
 
 impl Writing {
-    fn run(mut self, mut queue: mpsc::Receiver<Request>, group_commit: usize) {
+    fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Request>,
+        group_commit: usize,
+        mut company: Company,
+    ) {
         let mut taken = Vec::with_capacity(group_commit);
         while queue.blocking_recv_many(&mut taken, group_commit) != 0 {
+            company.await_in(&mut queue, &mut taken, self.clock);
+            let (begun, size) = (self.clock.monotonic(), taken.len());
             for request in taken.drain(..) {
                 self.take(request);
             }
             self.commit();
+            company.note(size, self.clock.monotonic().saturating_sub(begun));
         }
         if let Some(done) = self.upkeep.join() {
             report(UPKEEP_FAILED, self.directory.finish_upkeep(done));

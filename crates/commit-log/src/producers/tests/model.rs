@@ -38,12 +38,9 @@ impl Model {
             return Err(Reason::OutOfOrderSequenceNumber);
         }
         let runs = runs(&life);
-        let last_five = runs.iter().rev().take(5);
-        last_five
-            .filter_map(|run| run.find(batch))
-            .next()
-            .ok_or(Reason::OutOfOrderSequenceNumber)
-            .map(Some)
+        let mut last_five = runs.iter().rev().take(5);
+        let found = last_five.find_map(|run| run.find(batch));
+        found.map(Some).ok_or(Reason::OutOfOrderSequenceNumber)
     }
 
     /// What an append calls for, and the log behind it.
