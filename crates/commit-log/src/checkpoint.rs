@@ -115,6 +115,8 @@ fn decode(bytes: &[u8]) -> Option<Checkpoint> {
         generation: u64::from_be_bytes(*generation),
         sequence: u64::from_be_bytes(*sequence),
     };
+    // Each start begins the next one. Where none can follow, old entries would count again.
+    journal_floor.generation.checked_add(1)?;
     let (points, rest) = fields.as_chunks::<POINT_LEN>();
     if !rest.is_empty() || points.len() != usize::try_from(u32::from_be_bytes(*count)).ok()? {
         return None;
@@ -164,6 +166,12 @@ mod tests {
         for len in 0..whole.len() {
             assert_eq!(decode(&whole[..len]), None, "{len} bytes");
         }
+    }
+
+    #[test]
+    fn a_generation_that_none_can_follow_is_none_of_ours() {
+        let journal_floor = JournalPosition { generation: u64::MAX, sequence: 0 };
+        assert_eq!(decode(&encode(&Checkpoint { journal_floor, ..checkpoint() })), None);
     }
 
     #[test]

@@ -159,6 +159,9 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Meta)> {
     let (void_generation, fields) = fields.split_first_chunk::<8>()?;
     let (void_sequence, _unused) = fields.split_first_chunk::<8>()?;
     let start_epoch = u32::from_be_bytes(*start_epoch);
+    let sequence = u64::from_be_bytes(*sequence);
+    // Written numbers are counted one by one, and never come to where none can follow.
+    sequence.checked_add(1)?;
     let meta = Meta {
         log_id: LogId::from_bytes(*log_id),
         log_start: Offset::ZERO.checked_add(u64::from_be_bytes(*log_start))?,
@@ -175,7 +178,7 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Meta)> {
             sequence: u64::from_be_bytes(*void_sequence),
         },
     };
-    Some((u64::from_be_bytes(*sequence), meta))
+    Some((sequence, meta))
 }
 
 #[cfg(test)]
@@ -210,6 +213,11 @@ mod tests {
             slot[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode(&slot), None, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn numbers_that_none_can_follow_are_none_of_ours() {
+        assert_eq!(decode(&encode(u64::MAX, meta(3))), None);
     }
 
     #[test]

@@ -148,7 +148,14 @@ pub(crate) fn recover<D: Disk>(
         }));
     };
     let mut names = tidy(disk, folder, meta.current().log_start)?;
-    let before = Meta { recovery_point: past.recovery_point(meta.current()), ..meta.current() };
+    let before = match meta.current() {
+        // Nothing is promised any more of what is being dropped. The file is about to say that the
+        // log is live, and must not promise it again then.
+        dropped @ Meta { stage: Stage::Resetting, log_start, .. } => {
+            Meta { recovery_point: log_start, ..dropped }
+        }
+        live => Meta { recovery_point: past.recovery_point(live), ..live },
+    };
     if before.stage == Stage::Resetting {
         remove(disk, folder, names.drain(..).rev())?;
     }
@@ -433,7 +440,7 @@ impl<D: Disk> Found<D> {
     fn judge(&self, folder: &Path, meta: Meta, beyond: &Beyond) -> Result<(), Unrecovered> {
         // The journal takes only what follows something durable: a gap before it is a loss.
         let durable_to = meta.recovery_point.max(beyond.behind_gap.unwrap_or_default());
-        if meta.stage == Stage::Resetting || durable_to <= beyond.end {
+        if durable_to <= beyond.end {
             return Ok(());
         }
         let (path, kind) = match &self.flaw {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use commit_log::{
     AppendError, DamageKind, DirectoryError, Flaw, FlawKind, LogConfig, LogError, Recovered,
 };
+use crc_fast::CrcAlgorithm;
 use disk::{Disk, DiskFile};
 use record::RecordError;
 use types::{Durability, LeaderEpoch, Offset};
@@ -200,6 +201,37 @@ fn recovering_twice_finds_the_same() {
         assert_eq!((lab.contents(), lab.segments()), (once, files), "seed {seed}");
         assert!(matches!(lab.outcome(), Recovered::Usable { torn_tail: None, .. }));
     }
+}
+
+/// Lets `partition.meta` say, under a right checksum, that the log is being reset although records
+/// behind its start are durable.
+fn half_reset(lab: &Lab, durable_to: u64) {
+    const SLOT: usize = 96;
+    let meta = lab.disk.open(&folder(0).join("partition.meta")).unwrap();
+    for slot in [0, 4096] {
+        let mut bytes = meta.read_vec_at(SLOT, slot).unwrap();
+        bytes[4..8].copy_from_slice(&1_u32.to_be_bytes());
+        bytes[40..48].copy_from_slice(&durable_to.to_be_bytes());
+        let crc = crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, &bytes[..SLOT - 4]);
+        bytes[SLOT - 4..].copy_from_slice(&u32::try_from(crc).unwrap().to_be_bytes());
+        meta.write_all_at(&bytes, slot).unwrap();
+    }
+}
+
+#[test]
+fn a_reset_that_was_broken_off_is_finished_for_good_whatever_had_been_durable() {
+    let mut lab = three(one_segment(Durability::Fsync));
+    half_reset(&lab, 3);
+    for start in ["first", "second"] {
+        lab.kill();
+        let Recovered::Usable { start: from, end, .. } = lab.outcome() else {
+            panic!("damaged at the {start} start")
+        };
+        assert_eq!((*from, *end), (offset(0), offset(0)), "{start}");
+    }
+    lab.append(1, &[&[9]]).unwrap();
+    lab.lose_power();
+    assert_eq!(lab.words(), [9]);
 }
 
 #[test]
