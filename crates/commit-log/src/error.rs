@@ -133,7 +133,8 @@ pub enum DirectoryError {
     /// The file that says how far the logs are synced is not valid.
     #[error(
         "{} is damaged, so that lost records could not be told from ones never written: bring it \
-         back from a copy; or, if you accept that, remove it: the logs then count as they are",
+         back from a copy; or, if you accept that, remove it: the logs then count as they are, \
+         with what the journal holds beyond their ends",
         file.display()
     )]
     Checkpoint {

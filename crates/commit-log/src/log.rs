@@ -197,6 +197,11 @@ impl<D: Disk> Log<D> {
         self.meta.current().log_id
     }
 
+    /// Entries of the journal before it are none of this log's any more.
+    pub(crate) fn void_below(&self) -> JournalPosition {
+        self.meta.current().void_below
+    }
+
     pub(crate) fn end(&self) -> Offset {
         self.end
     }

@@ -12,7 +12,7 @@ use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint, Found, JournalPosition};
 use crate::checksum::crc32c;
 use crate::config::DirectoryConfig;
 use crate::error::{Action, DirectoryError, Fenced, StorageFault};
-use crate::journal::replay::Replay;
+use crate::journal::replay::{Replay, newest_life};
 use crate::journal::{Journal, JournalStage, discard, folder_in, forget};
 use crate::log::{Log, Past, Recovered, RecoveredLog, Unrecovered, recover, sweep};
 use crate::name::Folder;
@@ -50,16 +50,19 @@ impl<D: Disk> Directory<D> {
         let folders = folders(&disk, path).map_err(&failed)?;
         let id = identify(&disk, path, &folders, fresh_id)?;
         let checkpoint = match Checkpoint::read(&disk, path).map_err(&failed)? {
-            Found::Some(checkpoint) => checkpoint,
-            Found::None => Checkpoint::default(),
+            Found::Some(checkpoint) => Some(checkpoint),
+            Found::None => None,
             Found::Damaged => {
                 return Err(DirectoryError::Checkpoint { file: path.join(CHECKPOINT_FILE) });
             }
         };
-        let floor = checkpoint.journal_floor;
+        let floor = match &checkpoint {
+            Some(checkpoint) => checkpoint.journal_floor,
+            None => newest_life(&disk, path).map_err(&failed)?.unwrap_or_default(),
+        };
         let replay = Replay::read(&disk, path, floor).map_err(&failed)?;
         let journal = Journal::new(path, config.journal, JournalStage::Kept, floor);
-        let past = Past { checkpoint: checkpoint.clone(), replay };
+        let past = Past { checkpoint: checkpoint.clone(), floor, replay };
         let mut directory = Self {
             disk,
             path: path.to_path_buf(),
@@ -67,10 +70,10 @@ impl<D: Disk> Directory<D> {
             config,
             logs: BTreeMap::new(),
             recovered: Vec::new(),
-            journal_found: JournalFound::of(&past.replay),
+            journal_found: JournalFound::of(&past),
             damaged: BTreeSet::new(),
             journal,
-            checkpoint,
+            checkpoint: checkpoint.unwrap_or_default(),
             points_of_damaged: BTreeMap::new(),
             upkeep: UpkeepStage::Idle,
             fenced: None,
@@ -133,18 +136,22 @@ impl<D: Disk> Directory<D> {
     /// life goes without a journal.
     fn begin_journal(&mut self, past: &Past<D>) -> Result<(), StorageFault> {
         if !self.damaged.is_empty() {
-            let mut points = past.checkpoint.points.clone();
+            let mut points = self.checkpoint.points.clone();
             points.retain(|id, _| !self.logs.values().any(|log| log.id() == *id));
             self.points_of_damaged = points;
         }
-        let floor = past.checkpoint.journal_floor;
-        if floor == JournalPosition::default() {
-            // There is no checkpoint. One that was lost had counted generations, and an entry that
-            // is left from then could pass for one of this life.
-            forget(&self.disk, &folder_in(&self.path))?;
-        }
+        let floor = past.floor;
         let journal_floor = if self.damaged.is_empty() || past.replay.entries() == 0 {
-            let generation = floor.generation.saturating_add(1);
+            if past.checkpoint.is_none() {
+                // A checkpoint that was lost had counted generations, and an entry that is left
+                // from then could pass for one of this life.
+                forget(&self.disk, &folder_in(&self.path))?;
+            }
+            // A log that was cut in a life of which the journal holds nothing knows it, too: behind
+            // that, or the log would take what is to come for void.
+            let of_logs = self.logs.values().map(|log| log.void_below().generation).max();
+            let last = floor.generation.max(of_logs.unwrap_or_default());
+            let generation = last.saturating_add(1);
             let next = JournalPosition { generation, sequence: 0 };
             let config = self.config.journal;
             self.journal = Journal::new(&self.path, config, JournalStage::Unannounced, next);
@@ -174,13 +181,15 @@ impl<D: Disk> Directory<D> {
 pub struct JournalFound {
     /// Entries that were read, whether or not their logs needed them.
     pub entries: u64,
-    /// Whether one is missing although later ones are there. Logs that needed it are damaged.
+    /// Whether one is missing although later ones are there. Logs that needed it are damaged. Not
+    /// known without a checkpoint: files that were used again leave gaps that harm nobody.
     pub is_damaged: bool,
 }
 
 impl JournalFound {
-    fn of<D: Disk>(replay: &Replay<D>) -> Self {
-        Self { entries: replay.entries(), is_damaged: replay.missing().is_some() }
+    fn of<D: Disk>(past: &Past<D>) -> Self {
+        let is_damaged = past.checkpoint.is_some() && past.replay.missing().is_some();
+        Self { entries: past.replay.entries(), is_damaged }
     }
 }
 

@@ -38,6 +38,42 @@ pub(crate) struct Replay<D: Disk> {
     missing: Option<JournalPosition>,
 }
 
+/// Where the entries begin that the newest life of the journal left, as the files themselves tell:
+/// for when nothing else does. `None` if there are no entries.
+///
+/// Of them some may lie synced in their logs already, and some of these be gone. Replay adds only
+/// what lies beyond a log's end, and a log that was cut knows which entries are void: to look at
+/// them once more brings nothing back that went.
+///
+/// # Errors
+/// What the disk reports.
+pub(crate) fn newest_life<D: Disk>(
+    disk: &D,
+    directory: &Path,
+) -> Result<Option<JournalPosition>, StorageFault> {
+    let mut newest: Option<JournalPosition> = None;
+    for path in files_in(disk, &folder_in(directory))? {
+        let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
+        // A life writes its files from the start, each time it uses them.
+        let Some(first) = first_entry(&file).map_err(Action::Read.failed(&path))? else { continue };
+        newest = Some(match newest {
+            Some(other) if other.generation == first.generation => other.min(first),
+            Some(other) => other.max(first),
+            None => first,
+        });
+    }
+    Ok(newest)
+}
+
+fn first_entry<F: DiskFile>(file: &F) -> std::io::Result<Option<JournalPosition>> {
+    let mut window = Window::new(file, file.len()?);
+    let header = window.get(0, ENTRY_HEADER_LEN)?;
+    let Some(header) = EntryHeader::decode(&header) else { return Ok(None) };
+    let entry = window.get(0, header.total_len())?;
+    let is_whole = entry.len() == header.total_len() && is_intact(&entry);
+    Ok(is_whole.then_some(header.position))
+}
+
 impl<D: Disk> Replay<D> {
     /// Reads the entries from `floor` on, to the first that is not whole. Those of other
     /// generations do not count: all logs were synced in between.

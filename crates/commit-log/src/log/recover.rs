@@ -11,7 +11,7 @@ use types::{LeaderEpoch, Offset, Timestamp};
 
 use super::cut::remove_if_there;
 use super::{Failure, Log, SegmentStage, Tracked};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, JournalPosition};
 use crate::config::LogConfig;
 use crate::directory::{Append, AppendAt};
 use crate::duty::Changes;
@@ -117,14 +117,18 @@ impl From<StorageFault> for Unrecovered {
 /// What a directory remembers of its logs beyond their folders.
 #[derive(Debug)]
 pub(crate) struct Past<D: Disk> {
-    pub(crate) checkpoint: Checkpoint,
+    /// `None` if there is none: nothing was checkpointed yet, or it was lost.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// First entry of the journal that counts.
+    pub(crate) floor: JournalPosition,
     pub(crate) replay: Replay<D>,
 }
 
 impl<D: Disk> Past<D> {
     /// How far the files of a log are known to be synced.
     fn recovery_point(&self, meta: Meta) -> Offset {
-        let noted = self.checkpoint.point(meta.log_id, meta.cuts);
+        let noted = self.checkpoint.as_ref();
+        let noted = noted.and_then(|checkpoint| checkpoint.point(meta.log_id, meta.cuts));
         noted.map_or(meta.recovery_point, |noted| noted.max(meta.recovery_point))
     }
 }
