@@ -110,10 +110,10 @@ impl Inner {
 ///
 /// A producer is idempotent unless its configuration says otherwise: the brokers gave it an id, its
 /// batches carry numbers, and a log takes each number once and in its turn. So a batch whose answer
-/// was lost is sent again, until `delivery_timeout`, and up to five requests of a partition are under
-/// way at a time, each of as many batches as have come meanwhile. Only if no answer is to be had by then do deliveries fail with
-/// [`ClientError::OutcomeUnknown`]; what comes behind them is then written in a new epoch, so that
-/// they can no longer arrive out of order.
+/// was lost is sent again, until `delivery_timeout`, and up to five requests of a partition are
+/// under way at a time, each of as many batches as have come meanwhile. Only if no answer is to be
+/// had by then do deliveries fail with [`ClientError::OutcomeUnknown`]; what comes behind them is
+/// then written in a new epoch, so that they can no longer arrive out of order.
 ///
 /// Without [`Idempotence`], one batch of a partition is under way at a time: a retry can then
 /// neither overtake nor be overtaken. A batch whose connection breaks after it was sent may or may

@@ -8,6 +8,7 @@ use std::time::Duration;
 use commit_log::{Append, Directory, LogError, NewLog, UpkeepScope};
 use daemon::clock::Clock;
 use disk::RealDisk;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{error, warn};
 use types::{Coded, Offset, Reason};
@@ -82,8 +83,8 @@ impl Company {
         while taken.len() < self.last {
             match queue.try_recv() {
                 Ok(request) => taken.push(request),
-                Err(_empty_or_closed) if until <= clock.monotonic() => return,
-                Err(_empty_or_closed) => yield_now(),
+                Err(TryRecvError::Empty) if clock.monotonic() < until => yield_now(),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
     }
@@ -236,5 +237,36 @@ impl Group {
             }
             answer(done, outcome);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    /// What a group of `first` becomes that follows one of `last`, while `more` are in the queue.
+    fn group(first: usize, last: usize, more: usize) -> usize {
+        let (sender, mut queue) = mpsc::channel(16);
+        for _ in 0..more {
+            sender.try_send(Request::Upkeep).unwrap();
+        }
+        let mut taken: Vec<Request> = (0..first).map(|_| Request::Upkeep).collect();
+        let mut company = Company::default();
+        company.note(last, LONG);
+        company.await_in(&mut queue, &mut taken, Clock::new());
+        taken.len()
+    }
+
+    #[test]
+    fn a_group_becomes_as_large_as_the_one_before_and_no_larger() {
+        assert_eq!(group(1, 3, 5), 3);
+        assert_eq!(group(4, 3, 5), 4);
+    }
+
+    #[test]
+    fn whoever_does_not_come_is_not_waited_for_long() {
+        assert_eq!(group(1, 3, 1), 2);
     }
 }

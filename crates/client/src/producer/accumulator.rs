@@ -168,13 +168,11 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         let ticket = batch.ticket.clone();
         let opened = batch.opened;
         queue.waiting.push_back(batch);
-        if queue.waiting.len() == 1 && queue.slots != 0 {
-            self.leaving.insert(to.clone());
-        }
         // Without a slot it is an answer that will wake the sender.
         let wake = if queue.slots == 0 { Wake::Nobody } else { Wake::Sender };
         self.waiting += 1;
         self.expires(opened);
+        self.note(to);
         Ok(Appended { ticket, index, wake })
     }
 

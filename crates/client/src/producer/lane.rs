@@ -125,8 +125,15 @@ impl<T> Sent<T> {
     }
 }
 
-/// A batch to be sent, and by which number its answer is known.
-pub(super) type Dispatch = (u64, Batch);
+/// A batch to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Dispatch {
+    /// By which its answer is known.
+    pub(super) number: u64,
+    /// How many failures the lane knew of: one that it did not must not be overtaken.
+    pub(super) failures: u64,
+    pub(super) batch: Batch,
+}
 
 /// What an answer came to.
 #[derive(Debug)]
@@ -152,6 +159,8 @@ pub(super) struct Lane<T> {
     usurped: bool,
     next_serial: usize,
     next_number: u64,
+    /// Attempts that failed.
+    failures: u64,
     /// End of the pause after a failure.
     not_before: Duration,
 }
@@ -167,6 +176,7 @@ impl<T> Lane<T> {
             usurped: false,
             next_serial: 0,
             next_number: 0,
+            failures: 0,
             not_before: Duration::ZERO,
         }
     }
@@ -230,7 +240,7 @@ impl<T> Lane<T> {
         };
         self.life = life;
         let number = self.number();
-        let dispatch = (number, sealed.batch.clone());
+        let dispatch = Dispatch { number, failures: self.failures, batch: sealed.batch.clone() };
         self.sent.push_back(Sent {
             sealed,
             serial: self.next_serial,
@@ -263,7 +273,7 @@ impl<T> Lane<T> {
         let number = self.number();
         let first = self.sent.front_mut()?;
         first.stage = Stage::UnderWay(number);
-        Some((number, first.sealed.batch.clone()))
+        Some(Dispatch { number, failures: self.failures, batch: first.sealed.batch.clone() })
     }
 
     /// Nothing is sent again before `until`.
@@ -292,7 +302,10 @@ impl<T> Lane<T> {
                 let Sealed { ticket, memory, .. } = sent.sealed;
                 Answered::Settled(Settled { ticket, memory, outcome: Ok(base) })
             }),
-            Err(failure) => self.failed(index, judge(failure), moment),
+            Err(failure) => {
+                self.failures += 1;
+                self.failed(index, judge(failure), moment)
+            }
         }
     }
 

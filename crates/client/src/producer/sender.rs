@@ -178,8 +178,8 @@ impl Sender {
                 lane.hold(now + STREAM_PAUSE);
                 continue;
             };
-            if let Some((number, batch)) = lane.send_again(id, now) {
-                permit.send(Attempt { partition: partition.clone(), number, batch });
+            if let Some(dispatch) = lane.send_again(id, now) {
+                permit.send(Attempt { partition: partition.clone(), dispatch });
             }
             self.tend(&partition);
         }
@@ -222,8 +222,8 @@ impl Sender {
         let lane = lane.or_insert_with(|| Lane::new(partition.clone(), settings));
         match permit {
             Ok(permit) if 0 < lane.room(id) => match lane.send(pending, id, now) {
-                Ok((number, batch)) => {
-                    permit.send(Attempt { partition: partition.clone(), number, batch });
+                Ok(dispatch) => {
+                    permit.send(Attempt { partition: partition.clone(), dispatch });
                 }
                 Err(settled) => self.settle(partition, settled),
             },

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use record::Batch;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamExt;
@@ -17,7 +16,8 @@ use wire::convert::error_to_remote;
 use wire::framed::{self, Incoming, ProduceBatches};
 use wire::v1::broker as v1;
 
-use self::outbox::{Outbox, Request, Serial};
+use self::outbox::{Late, Outbox, Request, Serial};
+use super::lane::Dispatch;
 use super::verdict::{Failure, is_final};
 use crate::ClientError;
 use crate::connection::{connect, within};
@@ -32,9 +32,14 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) partition: TopicPartition,
-    /// Which of the partition's attempts.
-    pub(crate) number: u64,
-    pub(crate) batch: Batch,
+    pub(crate) dispatch: Dispatch,
+}
+
+impl Attempt {
+    fn failed(self, failure: Failure) -> Answer {
+        let Self { partition, dispatch } = self;
+        Answer { partition, number: dispatch.number, outcome: Err(failure) }
+    }
 }
 
 /// The one answer to each attempt.
@@ -63,6 +68,8 @@ struct Part {
 struct UnderWay {
     partition: TopicPartition,
     serial: Serial,
+    /// The most that any of the batches was sent with.
+    failures: u64,
     /// In the order in which they lie in it.
     parts: Vec<Part>,
     /// Set when the transport took it: from then on it may arrive.
@@ -104,13 +111,11 @@ pub(crate) async fn run(
         }
     }
     attempts.close();
-    for Attempt { partition, number, .. } in outbox.into_waiting() {
-        let outcome = Err(Failure::NotSent(error.clone()));
-        tell(&answers, Answer { partition, number, outcome }).await;
+    for attempt in outbox.into_waiting() {
+        tell(&answers, attempt.failed(Failure::NotSent(error.clone()))).await;
     }
-    while let Some(Attempt { partition, number, .. }) = attempts.recv().await {
-        let outcome = Err(Failure::NotSent(error.clone()));
-        tell(&answers, Answer { partition, number, outcome }).await;
+    while let Some(attempt) = attempts.recv().await {
+        tell(&answers, attempt.failed(Failure::NotSent(error.clone()))).await;
     }
 }
 
@@ -175,7 +180,12 @@ impl Stream<'_> {
                         input = Attempts::Ended;
                     }
                     self.batches += count;
-                    taken.drain(..).for_each(|attempt| self.outbox.push(attempt));
+                    for attempt in taken.drain(..) {
+                        if let Some(Late { attempt, cause }) = self.outbox.push(attempt) {
+                            self.batches -= 1;
+                            tell(self.answers, attempt.failed(Failure::Beside(cause))).await;
+                        }
+                    }
                 }
                 answer = inbound.message() => match answer {
                     Ok(Some(answer)) => {
@@ -213,15 +223,18 @@ impl Stream<'_> {
             timeout_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
             ..v1::ProduceStreamRequest::default()
         };
-        let batches = attempts.iter().map(|attempt| attempt.batch.bytes().clone()).collect();
-        let parts = attempts.iter().map(|attempt| Part {
-            number: attempt.number,
-            records: u64::from(attempt.batch.header().last_offset_delta) + 1,
+        let batches =
+            attempts.iter().map(|attempt| attempt.dispatch.batch.bytes().clone()).collect();
+        let failures = attempts.iter().map(|attempt| attempt.dispatch.failures).max();
+        let parts = attempts.iter().map(|Attempt { dispatch, .. }| Part {
+            number: dispatch.number,
+            records: u64::from(dispatch.batch.header().last_offset_delta) + 1,
         });
         let left = Arc::new(AtomicBool::new(false));
         let deadline = Instant::now() + timeout + GRACE;
         let (parts, noted_left) = (parts.collect(), Arc::clone(&left));
-        let noted = UnderWay { partition, serial, parts, left: noted_left, deadline };
+        let failures = failures.unwrap_or_default();
+        let noted = UnderWay { partition, serial, failures, parts, left: noted_left, deadline };
         self.under_way.insert(correlation_id, noted);
         // There is room: no more is under way than the channel holds. If the transport is gone, the
         // inbound half says so next, and what never left is known by its mark.
@@ -237,7 +250,7 @@ impl Stream<'_> {
                 expected: "that of a request under way",
             }));
         };
-        let UnderWay { partition, serial, parts, .. } = request;
+        let UnderWay { partition, serial, failures, parts, .. } = request;
         self.batches -= parts.len();
         self.outbox.answered(&partition, serial);
         match answer.error {
@@ -246,7 +259,8 @@ impl Stream<'_> {
                 for Part { number, records } in parts {
                     let outcome = Ok(base.map(Offset::new));
                     base = base.and_then(|base| base.checked_add(records));
-                    self.tell(partition.clone(), number, outcome).await;
+                    let partition = partition.clone();
+                    tell(self.answers, Answer { partition, number, outcome }).await;
                 }
             }
             Some(error) => {
@@ -257,25 +271,16 @@ impl Stream<'_> {
                     _ => Failure::Refused,
                 };
                 for Part { number, .. } in parts {
-                    self.tell(partition.clone(), number, Err(failure(error.clone()))).await;
+                    let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
+                    tell(self.answers, Answer { partition, number, outcome }).await;
                 }
-                let held = self.outbox.hold_back(&partition);
+                let held = self.outbox.hold_back(&partition, failures, &error);
                 self.batches -= held.len();
-                for Attempt { number, .. } in held {
-                    let outcome = Err(Failure::Beside(error.clone()));
-                    self.tell(partition.clone(), number, outcome).await;
+                for attempt in held {
+                    tell(self.answers, attempt.failed(Failure::Beside(error.clone()))).await;
                 }
             }
         }
         Ok(())
-    }
-
-    async fn tell(
-        &self,
-        partition: TopicPartition,
-        number: u64,
-        outcome: Result<Option<Offset>, Failure>,
-    ) {
-        tell(self.answers, Answer { partition, number, outcome }).await;
     }
 }

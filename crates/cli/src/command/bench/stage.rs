@@ -58,7 +58,7 @@ impl Folder {
     }
 }
 
-/// A runtime that may be dropped anywhere.
+/// A runtime as a broker has it, which may be dropped anywhere.
 struct Threads(Option<Runtime>);
 
 impl Threads {

@@ -81,7 +81,8 @@ impl Topic {
         };
         let admin = client.admin();
         for (_, made) in admin.create_topics(vec![new], Apply::Change).await? {
-            done(made)?;
+            // What does not come about is found out below.
+            is_slow(made)?;
         }
         let id = known(&client, &topic).await?;
         let partition = TopicPartition::new(topic, PartitionId::new(0));
@@ -150,18 +151,31 @@ impl Topic {
     ///
     /// The cluster refuses or does not answer.
     pub(super) async fn delete(self) -> Result<(), Failure> {
-        for (_, gone) in self.admin.delete_topics(&[self.partition.topic]).await? {
-            done(gone)?;
+        let topics = [self.partition.topic];
+        for (_, gone) in self.admin.delete_topics(&topics).await? {
+            if is_slow(gone)? {
+                // Whether it was made is asked by making it again.
+                for (_, gone) in self.admin.delete_topics(&topics).await? {
+                    is_gone(gone)?;
+                }
+            }
         }
         Ok(())
     }
 }
 
-/// A change that was made and has not reached the broker counts: a disk that is kept busy on purpose
-/// holds it up for longer than a broker makes a caller wait.
-fn done<T>(change: Result<T, ClientError>) -> Result<(), ClientError> {
+/// Whether a change was not seen to be made in time. A disk that is kept busy on purpose holds it up
+/// for longer than a broker makes a caller wait.
+fn is_slow<T>(change: Result<T, ClientError>) -> Result<bool, ClientError> {
     match change {
-        Err(error) if error.reason() == Reason::RequestTimedOut => Ok(()),
+        Err(error) if error.reason() == Reason::RequestTimedOut => Ok(true),
+        change => change.map(|_made| false),
+    }
+}
+
+fn is_gone<T>(change: Result<T, ClientError>) -> Result<(), ClientError> {
+    match change {
+        Err(error) if error.reason() == Reason::UnknownTopicOrPartition => Ok(()),
         change => change.map(drop),
     }
 }

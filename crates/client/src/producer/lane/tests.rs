@@ -78,7 +78,8 @@ impl Harness {
         assert!(0 < self.lane.room(self.fresh), "there is no room");
         let batch = pending(self.batches, 2, Duration::ZERO);
         self.batches += 1;
-        let (number, batch) = self.lane.send(batch, self.fresh, Duration::ZERO).unwrap();
+        let Dispatch { number, batch, .. } =
+            self.lane.send(batch, self.fresh, Duration::ZERO).unwrap();
         self.under_way.push_back(number);
         life(&batch)
     }
@@ -86,7 +87,7 @@ impl Harness {
     /// Sends again what is due at that second; returns its epoch and sequence.
     #[track_caller]
     fn send_again(&mut self, second: u64) -> Option<(u16, u32)> {
-        let (number, batch) = self.lane.send_again(self.fresh, at(second).now)?;
+        let Dispatch { number, batch, .. } = self.lane.send_again(self.fresh, at(second).now)?;
         self.under_way.push_back(number);
         Some(life(&batch))
     }
@@ -382,7 +383,8 @@ fn without_tracking_one_batch_is_under_way_and_a_doubt_is_told() {
     let mut harness = Harness::new();
     harness.lane = lane(Tracking::Untracked(RetryUnknownOutcome::Never));
     let untracked = pending(0, 2, Duration::ZERO);
-    let (number, batch) = harness.lane.send(untracked, None, Duration::ZERO).unwrap();
+    let Dispatch { number, batch, .. } =
+        harness.lane.send(untracked, None, Duration::ZERO).unwrap();
     assert_eq!(batch.header().producer, None);
     assert_eq!(harness.lane.room(None), 0);
     harness.under_way.push_back(number);
@@ -395,7 +397,7 @@ fn without_tracking_a_doubt_is_sent_again_if_doubles_do_no_harm() {
     let mut harness = Harness::new();
     harness.lane = lane(Tracking::Untracked(RetryUnknownOutcome::MayDouble));
     let untracked = pending(0, 2, Duration::ZERO);
-    let (number, _) = harness.lane.send(untracked, None, Duration::ZERO).unwrap();
+    let Dispatch { number, .. } = harness.lane.send(untracked, None, Duration::ZERO).unwrap();
     harness.under_way.push_back(number);
     assert!(harness.answer(lost()).is_none());
     assert!(harness.lane.send_again(None, at(10).now).is_some());

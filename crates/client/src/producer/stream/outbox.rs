@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{RETAINED_APPENDS, TopicPartition};
 
 use super::Attempt;
+use crate::ClientError;
 
 /// Bytes of the batches of one request, unless the first of them has more by itself. From here on a
 /// request costs little beside what is in it.
@@ -24,10 +25,26 @@ struct Queue {
     /// Requests that are not answered.
     under_way: BTreeSet<Serial>,
     next: Serial,
+    failed: Option<Failed>,
+}
+
+/// A request of the partition failed.
+#[derive(Debug)]
+struct Failed {
+    /// What was sent by somebody who knew of no more failures did not know of this one.
+    failures: u64,
+    cause: ClientError,
 }
 
 /// Counts the requests of one partition.
 pub(super) type Serial = u64;
+
+/// What must not be sent, and why the request before it failed.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) attempt: Attempt,
+    pub(super) cause: ClientError,
+}
 
 /// What leaves next.
 #[derive(Debug)]
@@ -40,6 +57,11 @@ pub(super) struct Request {
 impl Queue {
     /// Counted from the oldest one that is not answered, since whatever was written behind it is
     /// what a log has to look behind.
+    /// Whether there is nothing to know of the partition.
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty() && self.failed.is_none()
+    }
+
     fn may_send(&self) -> bool {
         let oldest = self.under_way.first().copied().unwrap_or(self.next);
         !self.waiting.is_empty() && self.next - oldest < RETAINED_APPENDS as Serial
@@ -49,7 +71,7 @@ impl Queue {
         let mut taken = Vec::new();
         let mut room = REQUEST_BYTES;
         while let Some(next) = self.waiting.front() {
-            let size = next.batch.bytes().len();
+            let size = next.dispatch.batch.bytes().len();
             let is_first = taken.is_empty();
             if !is_first && (ALONE_FROM <= size || room < size) {
                 break;
@@ -74,17 +96,27 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Puts an attempt behind the others of its partition.
-    pub(super) fn push(&mut self, attempt: Attempt) {
+    ///
+    /// One that was sent before its sender knew of a failure comes back.
+    #[must_use]
+    pub(super) fn push(&mut self, attempt: Attempt) -> Option<Late> {
         let queue = match self.queues.get_mut(&attempt.partition) {
             Some(queue) => queue,
             None => self.queues.entry(attempt.partition.clone()).or_default(),
         };
+        match &queue.failed {
+            Some(failed) if attempt.dispatch.failures <= failed.failures => {
+                return Some(Late { attempt, cause: failed.cause.clone() });
+            }
+            Some(_) | None => queue.failed = None,
+        }
         let could_send = queue.may_send();
         let partition = attempt.partition.clone();
         queue.waiting.push_back(attempt);
         if !could_send && queue.may_send() {
             self.ready.push_back(partition);
         }
+        None
     }
 
     /// The next request. It counts as under way from now on.
@@ -107,15 +139,23 @@ impl Outbox {
         queue.under_way.remove(&serial);
         if !could_send && queue.may_send() {
             self.ready.push_back(partition.clone());
-        } else if queue.under_way.is_empty() && queue.waiting.is_empty() {
+        } else if queue.is_idle() {
             self.queues.remove(partition);
         }
     }
 
-    /// A request of the partition failed: returns what must not be sent behind it.
-    pub(super) fn hold_back(&mut self, partition: &TopicPartition) -> VecDeque<Attempt> {
-        let queue = self.queues.get_mut(partition);
-        let held = queue.map(|queue| std::mem::take(&mut queue.waiting)).unwrap_or_default();
+    /// A request of the partition failed whose batches were sent by somebody who knew of so many
+    /// failures: returns what must not be sent behind it. What is still to come from there will
+    /// not be taken.
+    pub(super) fn hold_back(
+        &mut self,
+        partition: &TopicPartition,
+        failures: u64,
+        cause: &ClientError,
+    ) -> VecDeque<Attempt> {
+        let queue = self.queues.entry(partition.clone()).or_default();
+        queue.failed = Some(Failed { failures, cause: cause.clone() });
+        let held = std::mem::take(&mut queue.waiting);
         if !held.is_empty() {
             self.ready.retain(|ready| ready != partition);
         }
@@ -135,6 +175,7 @@ mod tests {
     use types::{PartitionId, Timestamp, TopicName};
 
     use super::*;
+    use crate::producer::lane::Dispatch;
 
     fn partition(number: u32) -> TopicPartition {
         TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(number))
@@ -147,10 +188,15 @@ mod tests {
         builder.build().unwrap()
     }
 
+    fn attempt(of: u32, number: u64, failures: u64, bytes: usize) -> Attempt {
+        let dispatch = Dispatch { number, failures, batch: batch(bytes) };
+        Attempt { partition: partition(of), dispatch }
+    }
+
     /// Attempts of a partition, numbered from `first`, each with so many bytes of value.
     fn push(outbox: &mut Outbox, of: u32, first: u64, sizes: &[usize]) {
         for (number, bytes) in (first..).zip(sizes) {
-            outbox.push(Attempt { partition: partition(of), number, batch: batch(*bytes) });
+            assert!(outbox.push(attempt(of, number, 0, *bytes)).is_none());
         }
     }
 
@@ -159,7 +205,7 @@ mod tests {
     }
 
     fn numbers_of(attempts: impl IntoIterator<Item = Attempt>) -> Vec<u64> {
-        attempts.into_iter().map(|attempt| attempt.number).collect()
+        attempts.into_iter().map(|attempt| attempt.dispatch.number).collect()
     }
 
     #[test]
@@ -213,13 +259,16 @@ mod tests {
         assert_eq!(numbers(outbox.next_request()), [0]);
         push(&mut outbox, 0, 1, &[1, 1]);
         push(&mut outbox, 1, 9, &[1]);
-        let held = outbox.hold_back(&partition(0));
+        let held = outbox.hold_back(&partition(0), 0, &ClientError::Closed);
         assert_eq!(numbers_of(held), [1, 2]);
         outbox.answered(&partition(0), 0);
         assert_eq!(numbers(outbox.next_request()), [9]);
         assert!(outbox.next_request().is_none());
-        push(&mut outbox, 0, 3, &[1]);
-        assert_eq!(numbers(outbox.next_request()), [3]);
+        // Sent before the failure was known, and as it is known.
+        let late = outbox.push(attempt(0, 3, 0, 1)).unwrap();
+        assert_eq!((late.attempt.dispatch.number, late.cause), (3, ClientError::Closed));
+        assert!(outbox.push(attempt(0, 4, 1, 1)).is_none());
+        assert_eq!(numbers(outbox.next_request()), [4]);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl World {
         Moment { now: self.now, random: 0 }
     }
 
-    fn dispatch(&mut self, (number, batch): Dispatch) {
+    fn dispatch(&mut self, Dispatch { number, batch, .. }: Dispatch) {
         self.unanswered.push_back(number);
         self.connections.last_mut().unwrap().push_back((number, batch));
     }
