@@ -28,6 +28,14 @@ pub(crate) struct JournalPosition {
     pub(crate) sequence: u64,
 }
 
+impl JournalPosition {
+    /// Whether others can come behind it. Positions are counted one by one from 0, so that none is
+    /// ever written of which this does not hold; where it did not, old entries would count again.
+    pub(crate) fn can_be_followed(self) -> bool {
+        self.generation < u64::MAX && self.sequence < u64::MAX
+    }
+}
+
 /// How far the files of one log are synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecoveryPoint {
@@ -115,8 +123,9 @@ fn decode(bytes: &[u8]) -> Option<Checkpoint> {
         generation: u64::from_be_bytes(*generation),
         sequence: u64::from_be_bytes(*sequence),
     };
-    // Each start begins the next one. Where none can follow, old entries would count again.
-    journal_floor.generation.checked_add(1)?;
+    if !journal_floor.can_be_followed() {
+        return None;
+    }
     let (points, rest) = fields.as_chunks::<POINT_LEN>();
     if !rest.is_empty() || points.len() != usize::try_from(u32::from_be_bytes(*count)).ok()? {
         return None;
@@ -169,9 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_that_none_can_follow_is_none_of_ours() {
-        let journal_floor = JournalPosition { generation: u64::MAX, sequence: 0 };
-        assert_eq!(decode(&encode(&Checkpoint { journal_floor, ..checkpoint() })), None);
+    fn a_position_that_none_can_follow_is_none_of_ours() {
+        for (generation, sequence) in [(u64::MAX, 0), (0, u64::MAX)] {
+            let journal_floor = JournalPosition { generation, sequence };
+            assert_eq!(decode(&encode(&Checkpoint { journal_floor, ..checkpoint() })), None);
+        }
     }
 
     #[test]

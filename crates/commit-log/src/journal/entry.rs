@@ -39,18 +39,19 @@ impl EntryHeader {
         header
     }
 
-    /// Reads a header without looking at its checksum.
+    /// Reads a header without looking at its checksum; `None` if it cannot be one.
     pub(crate) fn decode(header: &[u8]) -> Option<Self> {
         let (_crc, fields) = header.split_first_chunk::<CRC_LEN>()?;
         let (len, fields) = fields.split_first_chunk::<4>()?;
         let (generation, fields) = fields.split_first_chunk::<8>()?;
         let (sequence, fields) = fields.split_first_chunk::<8>()?;
         let (log, _batches) = fields.split_first_chunk::<16>()?;
-        Some(Self {
-            position: JournalPosition {
-                generation: u64::from_be_bytes(*generation),
-                sequence: u64::from_be_bytes(*sequence),
-            },
+        let position = JournalPosition {
+            generation: u64::from_be_bytes(*generation),
+            sequence: u64::from_be_bytes(*sequence),
+        };
+        position.can_be_followed().then(|| Self {
+            position,
             log: LogId::from_bytes(*log),
             len: u32::from_be_bytes(*len),
         })
@@ -105,6 +106,15 @@ mod tests {
             let mut entry = entry();
             entry[bit / 8] ^= 1 << (bit % 8);
             assert!(!is_intact(&entry), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_position_that_none_can_follow_is_none_of_ours() {
+        for (generation, sequence) in [(u64::MAX, 0), (0, u64::MAX)] {
+            let position = JournalPosition { generation, sequence };
+            let header = EntryHeader { position, ..header() };
+            assert_eq!(EntryHeader::decode(&header.encode([&b"batch"[..]])), None);
         }
     }
 
