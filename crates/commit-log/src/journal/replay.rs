@@ -98,7 +98,7 @@ impl<D: Disk> Replay<D> {
         let count = entries.len() as u64;
         let mut missing = None;
         let mut batches: BTreeMap<LogId, Vec<Journalled>> = BTreeMap::new();
-        for (expected, (position, (log, found))) in (floor.sequence..).zip(entries) {
+        for ((position, (log, found)), expected) in entries.into_iter().zip(floor.sequence..) {
             if position.sequence != expected && missing.is_none() {
                 missing = Some(JournalPosition { sequence: expected, ..floor });
             }
