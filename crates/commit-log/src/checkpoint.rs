@@ -29,11 +29,17 @@ pub(crate) struct JournalPosition {
 }
 
 impl JournalPosition {
-    /// Whether others can come behind it. Positions are counted one by one from 0, so that none is
-    /// ever written of which this does not hold; where it did not, old entries would count again.
-    pub(crate) fn can_be_followed(self) -> bool {
-        self.generation < u64::MAX && self.sequence < u64::MAX
+    /// See [`was_counted`].
+    pub(crate) fn was_counted(self) -> bool {
+        was_counted(self.generation) && was_counted(self.sequence)
     }
+}
+
+/// Whether a number can have been come to by counting one by one from 0, as generations, sequences
+/// and cuts are. Of one that cannot, others might not follow: where they did not, old entries
+/// would count again.
+pub(crate) fn was_counted(number: u64) -> bool {
+    number < 1 << 63
 }
 
 /// How far the files of one log are synced.
@@ -123,7 +129,7 @@ fn decode(bytes: &[u8]) -> Option<Checkpoint> {
         generation: u64::from_be_bytes(*generation),
         sequence: u64::from_be_bytes(*sequence),
     };
-    if !journal_floor.can_be_followed() {
+    if !journal_floor.was_counted() {
         return None;
     }
     let (points, rest) = fields.as_chunks::<POINT_LEN>();
@@ -178,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn a_position_that_none_can_follow_is_none_of_ours() {
-        for (generation, sequence) in [(u64::MAX, 0), (0, u64::MAX)] {
+    fn a_position_that_nobody_came_to_is_none_of_ours() {
+        for (generation, sequence) in [(1 << 63, 0), (0, 1 << 63)] {
             let journal_floor = JournalPosition { generation, sequence };
             assert_eq!(decode(&encode(&Checkpoint { journal_floor, ..checkpoint() })), None);
         }

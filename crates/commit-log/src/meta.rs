@@ -5,7 +5,7 @@ use std::path::Path;
 use disk::{Disk, DiskFile};
 use types::{LeaderEpoch, LogId, Offset};
 
-use crate::checkpoint::JournalPosition;
+use crate::checkpoint::{JournalPosition, was_counted};
 use crate::checksum::crc32c;
 use crate::error::{Action, StorageFault};
 
@@ -159,9 +159,15 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Meta)> {
     let (void_generation, fields) = fields.split_first_chunk::<8>()?;
     let (void_sequence, _unused) = fields.split_first_chunk::<8>()?;
     let start_epoch = u32::from_be_bytes(*start_epoch);
-    let sequence = u64::from_be_bytes(*sequence);
-    // Written numbers are counted one by one, and never come to where none can follow.
-    sequence.checked_add(1)?;
+    let (sequence, cuts) = (u64::from_be_bytes(*sequence), u64::from_be_bytes(*cuts));
+    let void_below = JournalPosition {
+        generation: u64::from_be_bytes(*void_generation),
+        sequence: u64::from_be_bytes(*void_sequence),
+    };
+    // Of the journal's entries a whole generation may be void, up to the last number there is.
+    if ![sequence, cuts, void_below.generation].into_iter().all(was_counted) {
+        return None;
+    }
     let meta = Meta {
         log_id: LogId::from_bytes(*log_id),
         log_start: Offset::ZERO.checked_add(u64::from_be_bytes(*log_start))?,
@@ -172,11 +178,8 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Meta)> {
             1 => Stage::Resetting,
             _ => return None,
         },
-        cuts: u64::from_be_bytes(*cuts),
-        void_below: JournalPosition {
-            generation: u64::from_be_bytes(*void_generation),
-            sequence: u64::from_be_bytes(*void_sequence),
-        },
+        cuts,
+        void_below,
     };
     Some((sequence, meta))
 }
@@ -216,8 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_none_can_follow_are_none_of_ours() {
-        assert_eq!(decode(&encode(u64::MAX, meta(3))), None);
+    fn numbers_that_nobody_came_to_are_none_of_ours() {
+        let far = 1 << 63;
+        let void_below = JournalPosition { generation: far, sequence: 0 };
+        assert_eq!(decode(&encode(far, meta(3))), None);
+        assert_eq!(decode(&encode(1, Meta { cuts: far, ..meta(3) })), None);
+        assert_eq!(decode(&encode(1, Meta { void_below, ..meta(3) })), None);
     }
 
     #[test]
