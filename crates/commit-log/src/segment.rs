@@ -88,11 +88,8 @@ impl<D: Disk> Segment<D> {
     }
 
     /// Stores what was known of producers before the segment, durably. All that it speaks of must
-    /// be durable.
-    pub(crate) fn store_snapshot_in_background(
-        &self,
-        snapshot: &[u8],
-    ) -> Result<Background, StorageFault> {
+    /// be durable. Waits while another thread does.
+    pub(crate) fn store_snapshot(&self, snapshot: &[u8]) -> Result<Background, StorageFault> {
         let path = self.snapshot_path();
         self.duty.in_background(|| replace(&self.disk, &path, snapshot))
     }

@@ -124,9 +124,13 @@ impl<D: Disk> Log<D> {
         }
         let gone = self.segments.partition_point(|tracked| tracked.piece.end <= offset);
         let last_gone = self.segments.iter().take(gone).next_back().map(|last| last.piece.epoch());
+        // Producers would be forgotten with their records.
         if gone == self.segments.len() {
-            // They would be forgotten with their last record.
             self.store_snapshot().map_err(judge)?;
+        } else if 0 < gone
+            && let Some(first) = self.segments.get_mut(gone)
+        {
+            first.store_producers().map_err(judge)?;
         }
         let meta = self.meta.current();
         self.write_meta(Meta {

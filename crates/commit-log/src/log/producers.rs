@@ -9,6 +9,7 @@ use types::{LeaderEpoch, Offset, Timestamp};
 
 use super::{Log, Tracked};
 use crate::directory::{Append, AppendAt};
+use crate::duty::Background;
 use crate::error::{Action, AppendError, StorageFault};
 use crate::name::snapshot_file;
 use crate::producers::{ProducerSnapshot, ProducerStates, SnapshotPoint, Verdict};
@@ -126,6 +127,20 @@ impl<D: Disk> Log<D> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Action::Read.failed(&path)(error)),
         }
+    }
+}
+
+impl<D: Disk> Tracked<D> {
+    /// Stores whom the log knew when the segment was begun, durably, if that was not done yet. All
+    /// before it must be durable. Needs no room on the disk if it knew nobody.
+    pub(super) fn store_producers(&mut self) -> Result<(), StorageFault> {
+        if let Some(snapshot) = &self.snapshot
+            && !ProducerSnapshot::decode(snapshot).is_some_and(|known| known.is_empty())
+            && self.piece.segment.store_snapshot(snapshot)? == Background::Done
+        {
+            self.snapshot = None;
+        }
+        Ok(())
     }
 }
 

@@ -86,7 +86,7 @@ impl<D: Disk> LogUpkeep<D> {
 
     fn store(&mut self, done: &mut LogUpkept<D>) -> Result<(), StorageFault> {
         for (segment, snapshot) in self.snapshots.drain(..) {
-            if segment.store_snapshot_in_background(&snapshot)? == Background::Done {
+            if segment.store_snapshot(&snapshot)? == Background::Done {
                 done.remembered.push(segment);
             }
         }

@@ -66,6 +66,11 @@ impl ProducerStates {
 }
 
 impl ProducerSnapshot {
+    /// Whether nobody was known.
+    pub fn is_empty(&self) -> bool {
+        self.producers.is_empty()
+    }
+
     /// Reads what [`ProducerStates::snapshot`] wrote; `None` for anything else. That it is whole
     /// does not make it right for a log: see [`SnapshotPoint`].
     pub fn decode(bytes: &[u8]) -> Option<Self> {

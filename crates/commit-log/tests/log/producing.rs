@@ -5,7 +5,7 @@ use disk::{Disk, DiskFile, Operation, PlannedFault};
 use record::{Batch, BatchBuilder, BatchProducer, Compression};
 use types::{Durability, LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 
-use crate::harness::{Lab, folder, key, millis, offset, one_segment, small_segments};
+use crate::harness::{Lab, append, folder, key, millis, offset, one_segment, small_segments};
 
 const SEEDS: u64 = 100;
 
@@ -145,6 +145,20 @@ fn a_producer_is_known_after_its_records_were_removed() {
         lies_in_place(&mut lab, 1, 8);
         lies_in_place(&mut lab, 1, 9);
         assert_eq!(lab.reader().end(), offset(10), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_producer_is_known_after_its_segment_was_removed_and_others_go_on() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::Fsync));
+        lies_in_place(&mut lab, 1, 0);
+        // Its epoch gives it a segment of its own, before which no upkeep has stored anything.
+        lab.step(&[append(0, 2, &[&[5]])]).pop().unwrap().unwrap();
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        lab.lose_power();
+        lies_in_place(&mut lab, 3, 0);
+        assert_eq!(lab.words(), [5], "seed {seed}");
     }
 }
 
