@@ -40,9 +40,20 @@ struct Story {
     now: Timestamp,
     life: Life,
     models: Vec<Model>,
+    files: Seen,
     epoch: u32,
     next_word: u64,
     ids: u64,
+}
+
+/// Who wrote the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// The directory alone: all of them are valid once it is closed.
+    Valid,
+    /// Somebody harmed one. What nobody needs, such as the older slot of a `partition.meta`, stays
+    /// as it is.
+    Harmed,
 }
 
 /// Whether the process runs.
@@ -99,7 +110,9 @@ impl Story {
         let now = Timestamp::from_millis(0);
         let directory = open(&disk, &config, now).expect("nothing is there yet");
         let (life, models) = (Life::Up(Box::new(directory)), Vec::new());
-        let mut story = Self { disk, config, now, life, models, epoch: 1, next_word: 0, ids: 0 };
+        let files = Seen::Valid;
+        let mut story =
+            Self { disk, config, now, life, models, files, epoch: 1, next_word: 0, ids: 0 };
         for log in 0..LOGS {
             let model = story.create(log, 0);
             story.models.push(model);
@@ -176,8 +189,10 @@ impl Story {
         if let Life::Up(directory) = std::mem::replace(&mut self.life, down) {
             directory.close().expect("nothing fails");
         }
-        for (path, file) in files_in(&self.disk, Path::new(DATA)) {
-            sealing::holds(&path, &file);
+        if self.files == Seen::Valid {
+            for (path, file) in files_in(&self.disk, Path::new(DATA)) {
+                sealing::holds(&path, &file);
+            }
         }
         self.models.iter_mut().for_each(Model::is_synced);
     }
@@ -215,6 +230,7 @@ impl Story {
     /// One of the files there are, the process being down.
     fn file(&mut self, which: u8) -> (PathBuf, Vec<u8>) {
         self.kill();
+        self.files = Seen::Harmed;
         let files = files_in(&self.disk, Path::new(DATA));
         let Life::Down { damage, .. } = &mut self.life else { panic!("it is down") };
         if let Damage::None = damage {
