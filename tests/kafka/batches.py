@@ -23,6 +23,8 @@ from kafka.record.default_records import DefaultRecordBatchBuilder as KafkaPytho
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 TOPIC = "records"
+# Where a batch has the offset of its last record, counted from that of its first.
+LAST_OFFSET_DELTA = 23
 
 
 def record(number):
@@ -80,7 +82,15 @@ def write_by_librdkafka(codec):
     for timestamp, key, value, headers in RECORDS:
         producer.produce(TOPIC, value, key, partition=0, timestamp=timestamp, headers=headers)
     assert producer.flush(30) == 0
-    return fetch(next(iter(producer.list_topics(timeout=30).brokers.values())))
+    broker = next(iter(producer.list_topics(timeout=30).brokers.values()))
+    # Mostly one batch; a flush that begins while the topic is being looked up sends several. The
+    # mock cluster answers with one at a time.
+    batches, records = b"", 0
+    while records < len(RECORDS):
+        batch = fetch(broker, records)
+        batches += batch
+        records += 1 + struct.unpack_from(">i", batch, LAST_OFFSET_DELTA)[0]
+    return batches
 
 
 def text(value):
@@ -107,10 +117,10 @@ def produce(broker, batch):
     assert error == 0, error
 
 
-def fetch(broker):
-    """The batches of partition 0, by Fetch version 4."""
+def fetch(broker, offset):
+    """The batch at an offset of partition 0, by Fetch version 4."""
     body = struct.pack(">iiiib", -1, 1000, 1, 1 << 20, 0)
-    body += struct.pack(">i", 1) + text(TOPIC) + struct.pack(">iiqi", 1, 0, 0, 1 << 20)
+    body += struct.pack(">i", 1) + text(TOPIC) + struct.pack(">iiqi", 1, 0, offset, 1 << 20)
     answer = call(broker, 1, 4, body)
     # Throttle time, one topic with its name, one partition and its number.
     at = 4 + 4 + 2 + len(TOPIC) + 4 + 4

@@ -78,10 +78,10 @@ fn what_kafkas_clients_pack_is_what_a_broker_takes() {
             let file = folder.path().join(format!("{library}-{codec}.batch"));
             let bytes = Bytes::from(fs::read(&file).unwrap());
             let taken = Batch::split(bytes.clone(), bytes.len()).unwrap();
-            let [batch] = taken.as_slice() else { panic!("{}", file.display()) };
-            assert_eq!(batch.header().compression, *codec, "{library}");
-            let read: Result<Vec<_>, _> = batch.records().unwrap().collect();
-            assert!(read.unwrap() == expected, "{}", file.display());
+            assert!(taken.iter().all(|batch| batch.header().compression == *codec), "{library}");
+            let read = taken.iter().flat_map(|batch| batch.records().unwrap());
+            let read: Result<Vec<_>, _> = read.collect();
+            assert!(read.unwrap() == expected, "{} is read otherwise", file.display());
         }
     }
 }
