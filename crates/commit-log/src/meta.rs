@@ -48,9 +48,12 @@ pub(crate) enum Stage {
 
 /// The file: two slots, written in turn, the valid one with the higher sequence counts. Both are
 /// there from the beginning: on a full disk, too, the numbers must change before anything can go.
+///
+/// It is open only while it is read or written, which is seldom: of ten thousand logs each would
+/// hold a descriptor of what a process may have open.
 #[derive(Debug)]
 pub(crate) struct MetaFile<D: Disk> {
-    file: D::File,
+    disk: D,
     current: Meta,
     sequence: u64,
 }
@@ -66,7 +69,7 @@ impl<D: Disk> MetaFile<D> {
                 .map_err(Action::Write.failed(&path))?;
         }
         file.sync_data().map_err(Action::Sync.failed(&path))?;
-        Ok(Self { file, current: meta, sequence })
+        Ok(Self { disk: disk.clone(), current: meta, sequence })
     }
 
     /// Reads the file; `None` if it is not there, or neither slot is valid.
@@ -91,7 +94,8 @@ impl<D: Disk> MetaFile<D> {
             });
             newest = newer.or(newest);
         }
-        Ok(newest.map(|(sequence, current)| Self { file, current, sequence }))
+        let disk = disk.clone();
+        Ok(newest.map(|(sequence, current)| Self { disk, current, sequence }))
     }
 
     pub(crate) fn current(&self) -> Meta {
@@ -103,10 +107,10 @@ impl<D: Disk> MetaFile<D> {
         let sequence = self.sequence + 1;
         let position = position_of(sequence);
         let path = folder.join(META_FILE);
-        self.file
-            .write_all_at(&encode(sequence, meta), position)
+        let file = self.disk.open(&path).map_err(Action::Open.failed(&path))?;
+        file.write_all_at(&encode(sequence, meta), position)
             .map_err(Action::Write.failed(&path))?;
-        self.file.sync_data().map_err(Action::Sync.failed(&path))?;
+        file.sync_data().map_err(Action::Sync.failed(&path))?;
         self.sequence = sequence;
         self.current = meta;
         Ok(())

@@ -7,12 +7,14 @@
 
 mod cpu;
 mod latency;
+mod resources;
 mod score;
 mod text;
 mod turn;
 
 pub use cpu::{ASIDE_THREADS, CpuTime, Server};
 pub use latency::{Begin, Done, Latencies, Percentiles, Schedule, open_loop};
+pub use resources::Resources;
 pub use score::{Condition, Cpu, Goal, Score, Task, Unit, Verdict};
 pub use text::{grouped, micros};
 pub use turn::{Comparison, Spread, Throughput, Turn};

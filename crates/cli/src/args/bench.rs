@@ -14,6 +14,8 @@ pub(crate) enum Verb {
     Produce(Networked),
     /// Consume from a broker; beside it, a plain server that reads its file into a socket
     Consume(Networked),
+    /// Start a broker of many partitions, leave it alone, kill it, and start it again
+    Partitions(Partitions),
 }
 
 /// What is measured, and for how long.
@@ -76,6 +78,21 @@ pub(crate) struct Networked {
     /// Of which cluster.
     #[command(flatten)]
     pub(crate) cluster: Cluster,
+}
+
+/// A broker of many partitions.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Partitions {
+    /// How many, in topics of at most a thousand
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) count: u32,
+    /// How long the broker is watched while nobody asks it for anything
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = turn)]
+    pub(crate) idle: Duration,
+    /// Where a folder for the data is made, and removed at the end
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) dir: PathBuf,
 }
 
 /// All rows of the table.

@@ -14,8 +14,10 @@ mod echo;
 mod group;
 mod load;
 mod logs;
+mod partitions;
 mod plain;
 mod produce;
+mod program;
 mod raw;
 mod report;
 mod stage;
@@ -55,6 +57,7 @@ pub(crate) async fn run(verb: Verb, session: &Session, output: &mut Output) -> R
         Verb::Append(appended) => append(&appended, session, output).await,
         Verb::Produce(over) => produce(&over, session, output).await,
         Verb::Consume(over) => consume(&over, session, output).await,
+        Verb::Partitions(many) => partitions::run(&many, session, output).await,
     }
 }
 

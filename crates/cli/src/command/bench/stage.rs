@@ -216,7 +216,7 @@ impl Stage {
 }
 
 /// Waits until a broker may lead: one that has just started is not known to the coordinator yet.
-async fn serving(client: Client, limit: Duration) -> Result<(), Failure> {
+pub(super) async fn serving(client: Client, limit: Duration) -> Result<(), Failure> {
     let admin = client.admin();
     let asking = async {
         while !admin.describe_cluster().await?.brokers.iter().any(cluster::Broker::is_alive) {
