@@ -10,6 +10,7 @@ use commit_log::{
     Damage, Directory, DirectoryConfig, DirectoryError, JournalConfig, Recovered, RecoveredLog,
 };
 use daemon::clock::Clock;
+use daemon::http::Door;
 use disk::RealDisk;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use crate::open_files;
 use crate::partitions::{Partitions, View};
 use crate::server::{Drain, Resources, Server};
 use crate::session::{Session, SessionError};
+use crate::vitals::BrokerVitals;
 
 /// How long requests that are under way may take to finish when the broker stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -49,6 +51,14 @@ pub enum BuildError {
     /// The port is taken, or the address is not this host's.
     #[error("cannot listen on {listen}: {source}; choose another address with `listen`")]
     Bind {
+        /// Where.
+        listen: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The port for health and metrics is taken, or the address is not this host's.
+    #[error("cannot tell health and metrics on {listen}: {source}; choose another `http_listen`")]
+    Probes {
         /// Where.
         listen: SocketAddr,
         /// What the system says.
@@ -74,6 +84,9 @@ pub enum RunError {
     /// The server failed.
     #[error("the server failed: {0}")]
     Server(#[from] tonic::transport::Error),
+    /// Health and metrics cannot be told any more.
+    #[error("the HTTP socket for health and metrics failed: {0}")]
+    Probes(#[source] io::Error),
     /// There is no thread for the writer.
     #[error("the writer of the data directory could not be started: {0}")]
     Writer(#[source] io::Error),
@@ -91,6 +104,7 @@ pub struct App {
     config: Config,
     address: SocketAddr,
     incoming: TcpIncoming,
+    probes: Door,
     registration: Registration,
     directory: Directory<RealDisk>,
     /// What holds for topics that do not say otherwise.
@@ -113,6 +127,8 @@ impl Config {
         let incoming = wire::transport::bind(listen).map_err(bind_error)?;
         let address = incoming.local_addr().map_err(bind_error)?;
         let (host, port) = self.advertised(address)?;
+        let listen = self.http_listen();
+        let probes = Door::bind(listen).map_err(|source| BuildError::Probes { listen, source })?;
         let clock = Clock::new();
         let directory = open(self.data_dir.clone(), self.journal(), clock).await?;
         let registration = Registration {
@@ -122,7 +138,17 @@ impl Config {
             incarnation: Incarnation::from_bytes(random_id().map_err(BuildError::Random)?),
             directory: directory.id(),
         };
-        Ok(App { config: self, address, incoming, registration, directory, topic_defaults, clock })
+        let config = self;
+        Ok(App {
+            config,
+            address,
+            incoming,
+            probes,
+            registration,
+            directory,
+            topic_defaults,
+            clock,
+        })
     }
 }
 
@@ -166,11 +192,11 @@ impl App {
             Writer::start(self.directory, self.clock, limits.directory_queue, limits.group_commit)
                 .map_err(RunError::Writer)?;
         let address = self.address;
-        info!(service = "broker", broker = %self.registration.broker, %address, "listening");
-        let Self { config, incoming, registration, clock, topic_defaults, .. } = self;
+        info!(service = "broker", broker = %self.registration.broker, %address, http = %self.probes.address(), "listening");
+        let Self { config, incoming, probes, registration, clock, topic_defaults, .. } = self;
         let running =
             Running::start(&config, topic_defaults, registration, clock, directory, found);
-        let served = running.serve(incoming, shutdown).await;
+        let served = running.serve(incoming, probes, shutdown).await;
         // Every queue is dropped by now: the writer finishes what it has and ends.
         let joined = tokio::task::spawn_blocking(|| writer.join()).await?;
         served?;
@@ -212,6 +238,7 @@ struct Running {
     session: AbortOnDropHandle<Result<(), SessionError>>,
     metadata: AbortOnDropHandle<()>,
     housekeeping: AbortOnDropHandle<()>,
+    vitals: BrokerVitals,
     /// Begins first: requests end.
     drain: Drain,
     /// Cancelled once requests have ended: leaderships end, the coordinator is told.
@@ -267,6 +294,11 @@ impl Running {
             clock,
             topic_defaults,
         };
+        let vitals = BrokerVitals {
+            partitions: resources.partitions.clone(),
+            lease: resources.lease.clone(),
+            draining: drain.draining.clone(),
+        };
         let server = Server::new(config, resources, drain.clone());
         let metadata = watch_metadata(follower, coordinators, floor, leaving.clone());
         Self {
@@ -274,6 +306,7 @@ impl Running {
             session: AbortOnDropHandle::new(tokio::spawn(session.run(leaving.clone()))),
             metadata: AbortOnDropHandle::new(tokio::spawn(metadata)),
             housekeeping: AbortOnDropHandle::new(tokio::spawn(housekeeping)),
+            vitals,
             drain,
             leaving,
         }
@@ -282,10 +315,14 @@ impl Running {
     async fn serve(
         mut self,
         incoming: TcpIncoming,
+        probes: Door,
         shutdown: CancellationToken,
     ) -> Result<(), RunError> {
         let Drain { draining, tasks } = self.drain;
         let mut serving = Box::pin(self.server.run(incoming));
+        // To the end, so that whoever probes hears that the broker is going away.
+        let probes = probes.serve("broker", Arc::new(self.vitals), self.leaving.clone());
+        let mut probes = AbortOnDropHandle::new(tokio::spawn(probes));
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             ended = &mut serving => ended.map_err(RunError::from),
@@ -293,6 +330,12 @@ impl Running {
                 Ok(ended) => ended.map_err(RunError::from),
                 Err(died) => Err(died.into()),
             },
+            told = &mut probes => Err(match told {
+                Ok(ended) => RunError::Probes(ended.err().unwrap_or_else(|| {
+                    io::Error::other("it ended by itself")
+                })),
+                Err(died) => died.into(),
+            }),
             // It goes on for as long as there is a writer.
             _ = &mut self.housekeeping => Err(RunError::WriterDied),
         };

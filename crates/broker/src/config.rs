@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wire::bounds::Bounds;
 
+mod classic;
 mod topic_defaults;
 
 /// What a broker can be told. Every key has a default; unknown keys are refused.
@@ -17,6 +18,9 @@ pub struct Config {
     pub broker_id: u32,
     /// Where to listen. Port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Where health, readiness and metrics are told over HTTP. Absent: `listen`, with 100 added to its
+    /// port.
+    pub http_listen: Option<SocketAddr>,
     /// The address that clients and other brokers are told, as `host:port`. Absent: the one
     /// listened on, which works only where that is a single, reachable address.
     pub advertised: Option<String>,
@@ -148,6 +152,7 @@ impl Default for Config {
         Self {
             broker_id: 1,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9192)),
+            http_listen: None,
             advertised: None,
             rack: String::new(),
             coordinators: vec!["127.0.0.1:7070".to_owned()],
@@ -238,7 +243,7 @@ impl Config {
     ///
     /// The file is missing, a key is unknown or a value does not fit.
     pub fn from_command_line() -> Result<Self, daemon::config::ConfigError> {
-        daemon::config::from_command_line("dohle-broker", "DOHLE_BROKER_")
+        daemon::config::from_command_line("dohle-broker", "DOHLE_BROKER_", classic::translate)
     }
 
     /// Checks what no single key can.
@@ -253,6 +258,11 @@ impl Config {
             return Err(ConfigError::NoCoordinator);
         }
         Ok(())
+    }
+
+    /// Where health and metrics are told.
+    pub(crate) fn http_listen(&self) -> SocketAddr {
+        self.http_listen.unwrap_or_else(|| daemon::http::beside(self.listen))
     }
 
     /// How the journal is laid out, if there is to be one.

@@ -36,6 +36,7 @@ mod topics;
 
 #[cfg(test)]
 mod led_partition;
+mod vitals;
 
 pub use app::{App, BuildError, RunError};
 pub use config::{Config, ConfigError, Limits};

@@ -10,6 +10,7 @@ use crate::output::{Chatter, Style};
 pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod consume;
+pub(crate) mod healthcheck;
 pub(crate) mod lab;
 pub(crate) mod produce;
 pub(crate) mod schema;
@@ -128,6 +129,8 @@ pub(crate) enum Noun {
     /// Measure how fast it is here, beside the plainest thing that does the same
     #[command(subcommand)]
     Bench(bench::Verb),
+    /// Ask a service whether it runs, or can be used; for a container's health check
+    Healthcheck(healthcheck::Healthcheck),
     /// Print a script that completes commands in a shell
     Completion {
         /// The shell

@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod consume;
+mod healthcheck;
 mod lab;
 mod produce;
 mod schema;
@@ -42,6 +43,9 @@ pub(crate) async fn run(noun: Noun, session: &Session, output: &mut Output) -> R
             or_interrupted(session, sink::history(&history, output)).await
         }
         Noun::Schema(verb) => or_interrupted(session, schema::run(verb, session, output)).await,
+        Noun::Healthcheck(check) => {
+            or_interrupted(session, healthcheck::run(&check, session, output)).await
+        }
         Noun::Completion { shell } => completion(shell, output),
     }
 }

@@ -38,6 +38,7 @@ mod consumer;
 mod error;
 mod leaders;
 mod metadata;
+mod probe;
 mod producer;
 mod quorum;
 pub mod registry;
@@ -49,6 +50,7 @@ pub use admin::{
 pub use client::{Client, ClientConfig};
 pub use consumer::{Consumer, ConsumerConfig, FetchedBatch, OnOutOfRange, RangeReader, StartAt};
 pub use error::ClientError;
+pub use probe::{ProbeError, Question, probe};
 pub use producer::{
     Acks, Delivery, Idempotence, Producer, ProducerConfig, ProducerRecord, RecordMetadata,
     RetryUnknownOutcome,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cluster::ClusterId;
 use daemon::clock::Clock;
+use daemon::http::Door;
 use disk::RealDisk;
 use kv_store::{KvError, SledStore};
 use thiserror::Error;
@@ -21,6 +22,7 @@ use crate::driver::{Driver, Mailbox};
 use crate::feed::{Duty, Feed};
 use crate::raft::{RaftError, Recovery, Replica};
 use crate::rpc::{Leases, Rpc};
+use crate::vitals::CoordinatorVitals;
 
 /// gRPC's name of the service, for its health.
 const SERVICE: &str = "dohle.coordinator.v1.CoordinatorService";
@@ -33,6 +35,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct App {
     address: SocketAddr,
     incoming: TcpIncoming,
+    probes: Door,
     driver: Driver,
     mailbox: Mailbox,
     feed: Arc<Feed>,
@@ -50,6 +53,15 @@ pub enum BuildError {
     #[error("cannot listen on {address}: {source}; choose another address with `listen`")]
     Listen {
         /// Where it was to listen.
+        address: SocketAddr,
+        /// What the system reported.
+        #[source]
+        source: io::Error,
+    },
+    /// The port for health and metrics is taken, or the address is not this host's.
+    #[error("cannot tell health and metrics on {address}: {source}; choose another `http_listen`")]
+    Probes {
+        /// Where it was to be.
         address: SocketAddr,
         /// What the system reported.
         #[source]
@@ -75,6 +87,9 @@ pub enum RunError {
     /// The loop panicked.
     #[error("the coordinator's loop panicked; this is a bug, restart it")]
     Panicked,
+    /// Health and metrics cannot be told any more.
+    #[error("the HTTP socket for health and metrics failed: {0}")]
+    Probes(#[source] io::Error),
     /// The gRPC server failed.
     #[error("the gRPC server failed")]
     Server(#[from] tonic::transport::Error),
@@ -91,6 +106,9 @@ impl Config {
         let incoming = wire::transport::bind(self.listen)
             .map_err(|source| BuildError::Listen { address: self.listen, source })?;
         let address = incoming.local_addr().map_err(BuildError::System)?;
+        let http_listen = self.http_listen();
+        let probes = Door::bind(http_listen)
+            .map_err(|source| BuildError::Probes { address: http_listen, source })?;
         let clock = Clock::new();
         let [raft_id, directory_id, log_id, cluster_id] = random()?;
         let store = Arc::new(SledStore::open(self.data_dir.join("checkpoint"))?);
@@ -116,7 +134,7 @@ impl Config {
         let leases =
             Leases { session_timeout_ms: self.session_timeout_ms, lease_ms: self.lease_ms };
         let advertised = self.advertised.unwrap_or_else(|| address.to_string());
-        Ok(App { address, incoming, driver, mailbox, feed, leases, advertised })
+        Ok(App { address, incoming, probes, driver, mailbox, feed, leases, advertised })
     }
 }
 
@@ -133,8 +151,10 @@ impl App {
     ///
     /// [`RunError`]: it ended early.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { address, incoming, mut driver, mailbox, feed, leases, advertised } = self;
+        let Self { address, incoming, probes, mut driver, mailbox, feed, leases, advertised } =
+            self;
         let stop = shutdown.child_token();
+        let halted = driver.halt.clone();
         let (health, health_service) = tonic_health::server::health_reporter();
         let rpc = Rpc::new(mailbox, Arc::clone(&feed), leases, advertised, stop.clone());
         let server = wire::transport::server()
@@ -143,7 +163,9 @@ impl App {
             .add_service(wire::transport::reflection())
             .add_service(wire::transport::reflection_v1alpha())
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        info!(service = "coordinator", %address, "listening");
+        info!(service = "coordinator", %address, http = %probes.address(), "listening");
+        let vitals = Arc::new(CoordinatorVitals { feed: Arc::clone(&feed) });
+        let telling = probes.serve("coordinator", vitals, halted);
         let report_health = async {
             let mut changed = feed.subscribe();
             loop {
@@ -170,9 +192,10 @@ impl App {
         };
         let serve_then_halt = async {
             let outcome = tokio::select! {
-                outcome = server => outcome,
+                outcome = server => outcome.map_err(RunError::from),
                 () = report_health => Ok(()),
                 () = drained => Ok(()),
+                told = telling => told.map_err(RunError::Probes),
             };
             halt.cancel();
             outcome
@@ -181,7 +204,7 @@ impl App {
         // It has ended; what is left is to let go of its files. A panic has been seen above.
         tokio::task::spawn_blocking(|| driver.join()).await.ok();
         driven.map_err(|_gone| RunError::Panicked)??;
-        Ok(transport?)
+        transport
     }
 }
 

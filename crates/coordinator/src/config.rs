@@ -4,12 +4,17 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod classic;
+
 /// What a coordinator can be told. Every key has a default; unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to listen. Port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Where health, readiness and metrics are told over HTTP. Absent: `listen`, with 100 added to its
+    /// port.
+    pub http_listen: Option<SocketAddr>,
     /// The address that others are told, as `host:port`. Absent: the one listened on.
     pub advertised: Option<String>,
     /// Where the metadata lies. Belongs to this coordinator alone.
@@ -33,6 +38,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
+            http_listen: None,
             advertised: None,
             data_dir: PathBuf::from("data/coordinator"),
             session_timeout_ms: 9_000,
@@ -67,6 +73,24 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Reads the file that the command line names and the environment (`DOHLE_COORDINATOR_*`).
+    ///
+    /// # Errors
+    ///
+    /// The file is missing, a key is unknown or a value does not fit.
+    pub fn from_command_line() -> Result<Self, daemon::config::ConfigError> {
+        daemon::config::from_command_line(
+            "dohle-coordinator",
+            "DOHLE_COORDINATOR_",
+            classic::translate,
+        )
+    }
+
+    /// Where health and metrics are told.
+    pub(crate) fn http_listen(&self) -> SocketAddr {
+        self.http_listen.unwrap_or_else(|| daemon::http::beside(self.listen))
+    }
+
     /// Checks what types cannot.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let numbers = [

@@ -23,6 +23,7 @@ mod raft;
 mod request;
 mod rpc;
 mod sessions;
+mod vitals;
 
 pub use app::{App, BuildError, RunError};
 pub use config::{Config, ConfigError};

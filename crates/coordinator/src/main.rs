@@ -10,9 +10,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     daemon::run("coordinator", async || -> Result<_, Box<dyn std::error::Error>> {
-        let config: Config =
-            daemon::config::from_command_line("dohle-coordinator", "DOHLE_COORDINATOR_")?;
-        Ok(config.build()?)
+        Ok(Config::from_command_line()?.build()?)
     })
     .await
 }

@@ -1,13 +1,17 @@
 //! Layered configuration: defaults, then a file, then the environment. Flags are the caller's.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command, value_parser};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+pub use figment::value::Value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use tracing::warn;
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
@@ -22,18 +26,52 @@ pub enum ConfigError {
     #[error("the configuration is wrong: {0}")]
     // Boxed: figment's error is larger than all the rest.
     Wrong(#[source] Box<figment::Error>),
+    /// A classic file cannot be read.
+    #[error("{} cannot be read as key=value lines: {reason}", path.display())]
+    Unreadable {
+        /// The path given.
+        path: PathBuf,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// A classic file says something that cannot be.
+    #[error("{}: {reason}", path.display())]
+    Classic {
+        /// The path given.
+        path: PathBuf,
+        /// The key, what it says, and what would do.
+        reason: String,
+    },
 }
 
-/// Reads a service's configuration: `T::default()`, overlaid by the TOML `file` if one is named,
-/// overlaid by environment variables that begin with `prefix` (`DOHLE_BROKER_`), whose names are
-/// the keys in upper case, with `__` between nested keys.
+/// What a file of a classic service (`server.properties`, `zoo.cfg`, `schema-registry.properties`)
+/// means here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Classic {
+    /// Our keys with their values.
+    pub keys: BTreeMap<String, Value>,
+    /// Keys of the file for which there is no use.
+    pub unused: Vec<String>,
+}
+
+/// Translates the lines of a classic file, by key.
+///
+/// The error names the key and says what would do.
+pub type Translate = fn(BTreeMap<String, String>) -> Result<Classic, String>;
+
+/// Reads a service's configuration: `T::default()`, overlaid by the `file` if one is named, overlaid
+/// by environment variables that begin with `prefix` (`DOHLE_BROKER_`), whose names are the keys in
+/// upper case, with `__` between nested keys.
+///
+/// The file is TOML, or, if its name ends in `.properties` or `.cfg`, one of a classic service, for
+/// `translate`. Of the latter, keys without a use here are named in one warning.
 ///
 /// Give `T` `#[serde(deny_unknown_fields)]`, so that a typo stops the process.
 ///
 /// # Errors
 ///
 /// The file is missing, a key is unknown or a value does not fit.
-pub fn load<T>(file: Option<&Path>, prefix: &str) -> Result<T, ConfigError>
+pub fn load<T>(file: Option<&Path>, prefix: &str, translate: Translate) -> Result<T, ConfigError>
 where
     T: Serialize + DeserializeOwned + Default,
 {
@@ -42,7 +80,11 @@ where
         if !path.is_file() {
             return Err(ConfigError::NoFile { path: path.to_owned() });
         }
-        figment = figment.merge(Toml::file_exact(path));
+        figment = if is_classic(path) {
+            figment.merge(Serialized::globals(classic(path, translate)?))
+        } else {
+            figment.merge(Toml::file_exact(path))
+        };
     }
     figment
         .merge(Env::prefixed(prefix).split("__"))
@@ -50,30 +92,58 @@ where
         .map_err(|error| ConfigError::Wrong(Box::new(error)))
 }
 
-/// Reads a service's configuration as its command line asks: [`load`] with the file that
-/// `--config FILE` names. `--help` and `--version` are answered, and wrong arguments refused, by
-/// ending the process.
+fn is_classic(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "properties" || extension == "cfg")
+}
+
+fn classic(path: &Path, translate: Translate) -> Result<BTreeMap<String, Value>, ConfigError> {
+    let unreadable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
+    let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let lines = java_properties::read(io::BufReader::new(file))
+        .map_err(|error| unreadable(error.to_string()))?;
+    let translated = translate(lines.into_iter().collect())
+        .map_err(|reason| ConfigError::Classic { path: path.to_owned(), reason })?;
+    let Classic { keys, unused } = translated;
+    if !unused.is_empty() {
+        let unused = unused.join(", ");
+        warn!(file = %path.display(), keys = unused, "keys that have no use here were left out");
+    }
+    Ok(keys)
+}
+
+/// Reads a service's configuration as its command line asks: [`load`] with the file that is named,
+/// with `--config` or by itself. `--help` and `--version` are answered, and wrong arguments refused,
+/// by ending the process.
 ///
 /// # Errors
 ///
 /// As [`load`].
-pub fn from_command_line<T>(service: &'static str, prefix: &str) -> Result<T, ConfigError>
+pub fn from_command_line<T>(
+    service: &'static str,
+    prefix: &str,
+    translate: Translate,
+) -> Result<T, ConfigError>
 where
     T: Serialize + DeserializeOwned + Default,
 {
     let keys = format!("Every key of the file can also be set as {prefix}<KEY>, which wins.");
-    let matches = Command::new(service)
-        .version(env!("CARGO_PKG_VERSION"))
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("Configuration in TOML"),
-        )
-        .after_help(keys)
-        .get_matches();
-    load(matches.get_one::<PathBuf>("config").map(PathBuf::as_path), prefix)
+    let file = |name: &'static str| Arg::new(name).value_parser(value_parser!(PathBuf));
+    let matches =
+        Command::new(service)
+            .version(env!("CARGO_PKG_VERSION"))
+            .arg(file("config").long("config").value_name("FILE").help(
+                "Configuration in TOML, or as the classic service has it (.properties, .cfg)",
+            ))
+            .arg(
+                file("classic")
+                    .value_name("FILE")
+                    .conflicts_with("config")
+                    .help("The same, as the classic start scripts take it"),
+            )
+            .after_help(keys)
+            .get_matches();
+    let named = matches.get_one::<PathBuf>("config").or_else(|| matches.get_one("classic"));
+    load(named.map(PathBuf::as_path), prefix, translate)
 }
 
 #[cfg(test)]
@@ -98,10 +168,36 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Example, ConfigError> {
+        read_as("example.toml", text)
+    }
+
+    fn read_as(name: &str, text: &str) -> Result<Example, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("example.toml");
+        let file = folder.path().join(name);
         fs::write(&file, text).unwrap();
-        load(Some(&file), "DOHLE_CONFIG_TEST_")
+        load(Some(&file), "DOHLE_CONFIG_TEST_", translate)
+    }
+
+    fn translate(lines: BTreeMap<String, String>) -> Result<Classic, String> {
+        let mut classic = Classic::default();
+        for (key, value) in lines {
+            if key == "client.port" {
+                let port: u16 = value.parse().map_err(|_no| format!("{key} is {value}"))?;
+                classic.keys.insert("port".to_owned(), port.into());
+            } else {
+                classic.unused.push(key);
+            }
+        }
+        Ok(classic)
+    }
+
+    #[test]
+    fn a_classic_file_is_translated() {
+        let text = "# a comment\nclient.port = 7\ntickTime=2000\n";
+        let read = read_as("zoo.cfg", text).unwrap();
+        assert_eq!(read, Example { port: 7, name: "default".into() });
+        let error = read_as("server.properties", "client.port=x\n").unwrap_err().to_string();
+        assert!(error.ends_with("server.properties: client.port is x"), "{error}");
     }
 
     #[test]
@@ -117,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_an_error_and_not_the_defaults() {
-        let missing = load::<Example>(Some(Path::new("no/such.toml")), "DOHLE_CONFIG_TEST_");
+        let missing =
+            load::<Example>(Some(Path::new("no/such.toml")), "DOHLE_CONFIG_TEST_", translate);
         assert!(matches!(missing, Err(ConfigError::NoFile { .. })), "{missing:?}");
     }
 }

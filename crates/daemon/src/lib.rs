@@ -2,10 +2,14 @@
 
 pub mod clock;
 pub mod config;
+pub mod http;
+mod metrics;
 pub mod open_files;
+mod process;
 pub mod shutdown;
 pub mod telemetry;
 pub mod threads;
+pub mod vitals;
 
 mod run;
 

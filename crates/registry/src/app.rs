@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use types::{Coded, Reason};
 
-use crate::config::Config;
+use crate::config::{Config, classic};
 use crate::error::RegistryError;
 use crate::http::{Service, router};
 use crate::registry::Registry;
@@ -92,7 +92,11 @@ impl Config {
     ///
     /// The file is missing, a key is unknown or a value does not fit.
     pub fn from_command_line() -> Result<Self, BuildError> {
-        Ok(daemon::config::from_command_line("dohle-registry", "DOHLE_REGISTRY_")?)
+        Ok(daemon::config::from_command_line(
+            "dohle-registry",
+            "DOHLE_REGISTRY_",
+            classic::translate,
+        )?)
     }
 
     /// Opens the store in the data directory and binds the address.

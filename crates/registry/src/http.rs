@@ -24,6 +24,7 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use crate::config::Config;
 use crate::error::RegistryError;
 use crate::registry::Registry;
+use crate::vitals::{self, Answered, RegistryVitals};
 use error::ApiError;
 
 /// What handlers share.
@@ -87,6 +88,7 @@ impl Service {
 
 /// Everything the registry answers, with trailing slashes as good as without.
 pub(crate) fn router(service: Service, max_body_bytes: usize) -> NormalizePath<Router> {
+    let answered = Arc::new(Answered::default());
     let routes = Router::new()
         .route("/", get(root).post(root))
         .route("/subjects", get(subjects::list))
@@ -132,7 +134,9 @@ pub(crate) fn router(service: Service, max_body_bytes: usize) -> NormalizePath<R
         .layer(from_fn_with_state(service.clone(), limits))
         .layer(from_fn(negotiation::label))
         .layer(DefaultBodyLimit::max(max_body_bytes))
-        .with_state(service);
+        .layer(from_fn_with_state(Arc::clone(&answered), vitals::count))
+        .with_state(service)
+        .merge(daemon::http::routes("registry", Arc::new(RegistryVitals { answered })));
     NormalizePathLayer::trim_trailing_slash().layer(routes)
 }
 

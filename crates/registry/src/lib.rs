@@ -14,6 +14,7 @@ mod error;
 mod http;
 mod registry;
 mod store;
+mod vitals;
 
 pub use app::{App, BuildError, RunError};
 pub use config::Config;
