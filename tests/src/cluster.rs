@@ -84,6 +84,15 @@ impl Cluster {
         self.broker.as_ref().expect("the broker runs").id()
     }
 
+    /// Waits for a line of the broker's log that contains `text`; returns it.
+    ///
+    /// # Panics
+    ///
+    /// It is not running, or says nothing of the kind.
+    pub fn await_broker_line(&mut self, text: &str) -> String {
+        self.broker.as_mut().expect("the broker runs").await_line(text)
+    }
+
     /// `kill -9` of the broker.
     pub fn kill_broker(&mut self) {
         self.broker.take().into_iter().for_each(Process::kill);

@@ -148,6 +148,20 @@ impl Process {
         (status, self.log())
     }
 
+    /// Waits for a line of its log that contains `text`; returns it.
+    ///
+    /// # Panics
+    ///
+    /// It ends, or stays silent for a minute; its log is in the message.
+    pub fn await_line(&mut self, text: &str) -> String {
+        loop {
+            self.next_line();
+            if let Some(line) = self.seen.last().filter(|line| line.contains(text)) {
+                return line.clone();
+            }
+        }
+    }
+
     fn next_line(&mut self) {
         match self.lines.recv_timeout(START_TIMEOUT) {
             Ok(line) => {

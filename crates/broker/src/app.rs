@@ -32,6 +32,7 @@ use crate::lease::{Lease, LeaseView};
 use crate::metadata::{Follower, Found, Lost, Surroundings, watch_metadata};
 use crate::open_files;
 use crate::partitions::{Partitions, View};
+use crate::scrubbing::{Background, Scrubs};
 use crate::server::{Drain, Resources, Server};
 use crate::session::{Session, SessionError};
 use crate::vitals::BrokerVitals;
@@ -239,6 +240,7 @@ struct Running {
     metadata: AbortOnDropHandle<()>,
     housekeeping: AbortOnDropHandle<()>,
     vitals: BrokerVitals,
+    scrubbing: AbortOnDropHandle<()>,
     /// Begins first: requests end.
     drain: Drain,
     /// Cancelled once requests have ended: leaderships end, the coordinator is told.
@@ -284,6 +286,13 @@ impl Running {
         let retention_interval =
             Duration::from_millis(u64::from(config.log_retention_check_interval_ms));
         let for_requests = directory.downgrade();
+        let scrubs = Scrubs::new(clock, for_requests.clone(), config.log_scrub_bytes_per_second);
+        let scrubbing = Background::new(
+            scrubs.clone(),
+            partitions.clone(),
+            config.data_dir.clone(),
+            config.scrub_interval(),
+        );
         let house = Housekeeping { directory, partitions: partitions.clone(), clock };
         let housekeeping = house.keep(retention_interval, leaving.clone());
         let resources = Resources {
@@ -293,6 +302,7 @@ impl Running {
             lease: lease_view,
             clock,
             topic_defaults,
+            scrubs,
         };
         let vitals = BrokerVitals {
             partitions: resources.partitions.clone(),
@@ -307,6 +317,7 @@ impl Running {
             metadata: AbortOnDropHandle::new(tokio::spawn(metadata)),
             housekeeping: AbortOnDropHandle::new(tokio::spawn(housekeeping)),
             vitals,
+            scrubbing: AbortOnDropHandle::new(tokio::spawn(scrubbing.keep(leaving.clone()))),
             drain,
             leaving,
         }
@@ -357,6 +368,7 @@ impl Running {
             self.session.await??;
             self.housekeeping.await?;
         }
+        self.scrubbing.await?;
         self.metadata.await?;
         ended
     }

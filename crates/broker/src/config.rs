@@ -53,6 +53,11 @@ pub struct Config {
     pub log_roll_hours: i64,
     /// `segment.bytes` of topics that do not set it.
     pub log_segment_bytes: i64,
+    /// From the beginning of one reading of all sealed segments, in search of damage, to that of
+    /// the next; 0: never.
+    pub log_scrub_interval_ms: u64,
+    /// How many bytes of them are read in a second.
+    pub log_scrub_bytes_per_second: u64,
     /// Bounds of memory and queues.
     pub limits: Limits,
 }
@@ -168,6 +173,8 @@ impl Default for Config {
             log_roll_ms: None,
             log_roll_hours: 168,
             log_segment_bytes: 1024 * 1024 * 1024,
+            log_scrub_interval_ms: 7 * 24 * 60 * 60 * 1000,
+            log_scrub_bytes_per_second: 10 * 1024 * 1024,
             limits: Limits::default(),
         }
     }
@@ -253,6 +260,7 @@ impl Config {
         let interval = u64::from(self.log_retention_check_interval_ms);
         at_least("log_retention_check_interval_ms", interval, 1)?;
         self.topic_defaults()?;
+        at_least("log_scrub_bytes_per_second", self.log_scrub_bytes_per_second, 1)?;
         self.limits.validate()?;
         if self.coordinators.is_empty() {
             return Err(ConfigError::NoCoordinator);
@@ -270,6 +278,12 @@ impl Config {
         let config = JournalConfig::default();
         let file_bytes = self.journal_bytes.checked_div(config.files.get() as u64)?;
         (file_bytes > 0).then_some(JournalConfig { file_bytes, ..config })
+    }
+
+    /// How often all sealed segments are read; `None`: never.
+    pub(crate) fn scrub_interval(&self) -> Option<Duration> {
+        let millis = Some(self.log_scrub_interval_ms).filter(|millis| *millis != 0);
+        millis.map(Duration::from_millis)
     }
 
     /// The host and port that others are told, once `bound` is known.

@@ -121,6 +121,12 @@ pub(crate) struct WeakDirectoryQueue {
 }
 
 impl WeakDirectoryQueue {
+    /// Whether the writer has work waiting for it.
+    pub(crate) fn is_busy(&self) -> bool {
+        let is_busy = |queue: mpsc::Sender<Request>| queue.capacity() < queue.max_capacity();
+        self.requests.upgrade().is_some_and(is_busy)
+    }
+
     /// The queue, unless the writer is ending.
     pub(crate) fn upgrade(&self) -> Option<DirectoryQueue> {
         self.requests.upgrade().map(|requests| DirectoryQueue { requests })

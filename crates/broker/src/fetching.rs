@@ -1,5 +1,6 @@
 //! Reading: what a fetch asks for, what it got so far, and when to answer.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,12 +18,14 @@ use wire::bounds::{Held, Purse};
 use crate::causes::with_causes;
 use crate::partition::Partition;
 use crate::partitions::{Partitions, RoutingError};
+use crate::scrubbing::Scrubs;
 
 mod advance;
 mod assignments;
 mod credit;
 mod gathered;
 mod reading;
+mod rotten;
 
 pub(crate) use advance::Advance;
 pub(crate) use assignments::{Assignments, Parked};
@@ -117,6 +120,20 @@ pub(crate) enum FetchError {
         /// Why.
         source: ReadError,
     },
+    /// The records are damaged on the disk; those behind them are not.
+    #[error(
+        "offsets {} to {} (exclusive) of {partition} are damaged: {what}; seek to {} to read what \
+         lies behind them",
+        offsets.start, offsets.end, offsets.end
+    )]
+    Lost {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Which records.
+        offsets: Range<Offset>,
+        /// What is wrong, and where.
+        what: String,
+    },
     /// What the log gave is no batch.
     #[error("{partition} holds bytes at offset {offset} that are no record batch: {source}")]
     Damaged {
@@ -146,7 +163,7 @@ impl Coded for FetchError {
             Self::FencedEpoch { .. } => Reason::FencedLeaderEpoch,
             Self::UnknownEpoch { .. } => Reason::UnknownLeaderEpoch,
             Self::Read { source, .. } => source.reason(),
-            Self::Damaged { .. } => Reason::CorruptMessage,
+            Self::Lost { .. } | Self::Damaged { .. } => Reason::CorruptMessage,
             Self::Busy => Reason::Busy,
             Self::ShuttingDown => Reason::ShuttingDown,
         }
@@ -157,6 +174,7 @@ impl Coded for FetchError {
 #[derive(Clone, Debug)]
 pub(crate) struct Fetching {
     partitions: Partitions,
+    scrubs: Scrubs,
     clock: Clock,
     draining: CancellationToken,
 }
@@ -164,10 +182,11 @@ pub(crate) struct Fetching {
 impl Fetching {
     pub(crate) const fn new(
         partitions: Partitions,
+        scrubs: Scrubs,
         clock: Clock,
         draining: CancellationToken,
     ) -> Self {
-        Self { partitions, clock, draining }
+        Self { partitions, scrubs, clock, draining }
     }
 
     /// Reads, and waits for more while there is too little. The memory for it comes out of `purse`:
@@ -251,6 +270,7 @@ impl Fetching {
         } else {
             Some((Bytes::new(), Held::default()))
         };
+        let read = self.without_rot(&partition, asked.offset, read)?;
         let next = end_of(read.as_ref().map_or(&[], |(batches, _)| batches.as_ref()))
             .map_err(|source| FetchError::Damaged {
                 partition: asked.partition.clone(),
@@ -337,8 +357,14 @@ impl Round {
     }
 
     /// A partition failed. What it gave before is dropped: the reader must deal with the error.
+    /// But before damage lie records that are whole: the next fetch will come upon the damage first.
     fn fail(&mut self, index: usize, error: FetchError) {
         if let Some(slot) = self.got.get_mut(index) {
+            let gave = matches!(slot, Some(Ok(gathered)) if !gathered.is_empty());
+            if gave && error.reason() == Reason::CorruptMessage {
+                self.full = true;
+                return;
+            }
             if let Some(Ok(dropped)) = slot.replace(Err(error)) {
                 self.bytes -= dropped.len();
             }

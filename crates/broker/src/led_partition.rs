@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cluster::config::TopicConfigs;
+use cluster::{MetadataImage, Topic};
 use commit_log::{Directory, DirectoryConfig, LogConfig, LogKey};
 use daemon::clock::Clock;
 use disk::RealDisk;
@@ -13,8 +15,8 @@ use replication::{Acks, Membership};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
 use types::{
-    BrokerId, DirectoryId, Durability, LeaderEpoch, PartitionId, TimestampType, TopicId, TopicName,
-    TopicPartition,
+    BrokerId, DirectoryId, Durability, LeaderEpoch, PartitionEpoch, PartitionId, Revision,
+    TimestampType, TopicId, TopicName, TopicPartition,
 };
 
 use crate::directory::{DirectoryQueue, Writer};
@@ -22,6 +24,7 @@ use crate::lease::{Lease, LeaseView};
 use crate::partition::{Leadership, Partition, Produce, Task, TopicLimits};
 use crate::partitions::{Partitions, View};
 use crate::retention::Retention;
+use crate::scrubbing::Scrubs;
 
 pub(crate) const BROKER: BrokerId = BrokerId::new(1);
 pub(crate) const EPOCH: LeaderEpoch = LeaderEpoch::new(3);
@@ -67,10 +70,29 @@ pub(crate) async fn led_partition() -> (LedPartition, Task) {
         Task::new(leadership, follow, log, directory.clone(), lease_view.clone(), clock);
     let partition = Arc::new(partition);
     let led = [(name, Arc::clone(&partition))].into();
-    let (view, view_seen) = watch::channel(Arc::new(View { led, ..View::default() }));
+    let view = View { led, image: image(key), ..View::default() };
+    let (view, view_seen) = watch::channel(Arc::new(view));
     let partitions = Partitions::new(BROKER, view_seen, lease_view);
     let background = (folder, writer, membership, view);
     (LedPartition { partition, partitions, lease, clock, directory, background }, task)
+}
+
+/// The metadata that made the partition what it is.
+fn image(key: LogKey) -> MetadataImage {
+    let partition = cluster::Partition {
+        replicas: vec![BROKER],
+        isr: vec![BROKER],
+        leader: Some(BROKER),
+        leader_epoch: EPOCH,
+        partition_epoch: PartitionEpoch::ZERO,
+    };
+    let topic = Topic {
+        id: key.topic_id,
+        name: TopicName::new("t").unwrap(),
+        partitions: vec![Arc::new(partition)],
+        configs: TopicConfigs::default(),
+    };
+    MetadataImage::from_parts(Revision::new(1), None, [], [Arc::new(topic)]).unwrap()
 }
 
 fn writer(folder: &TempDir, clock: Clock) -> (DirectoryQueue, Writer) {
@@ -84,6 +106,11 @@ impl LedPartition {
     /// The lease as tasks see it.
     pub(crate) fn lease_view(&self) -> LeaseView {
         LeaseView::new(self.lease.subscribe(), self.clock)
+    }
+
+    /// Scrubs that know of nothing.
+    pub(crate) fn scrubs(&self) -> Scrubs {
+        Scrubs::new(self.clock, self.directory.downgrade(), 1 << 30)
     }
 
     /// One batch of one record.

@@ -30,6 +30,7 @@ mod producer_ids;
 mod producing;
 mod retention;
 mod rpc;
+mod scrubbing;
 mod server;
 mod session;
 mod topics;

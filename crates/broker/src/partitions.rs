@@ -200,6 +200,25 @@ impl Partitions {
         }
     }
 
+    /// Whether the metadata is known and, by it, every partition that this broker holds has found
+    /// its leader. After a start that takes a moment.
+    pub(crate) fn is_settled(&self) -> bool {
+        let view = self.view.borrow();
+        let is_settled = |of: TopicPartition, partition: &cluster::Partition| {
+            !partition.replicas.contains(&self.own_id)
+                || partition.leader.is_some_and(|leader| leader != self.own_id)
+                || view.led.contains_key(&of)
+                || view.unusable.contains_key(&of)
+        };
+        view.known().is_ok_and(|image| {
+            image.topics().all(|topic| {
+                topic.numbered_partitions().all(|(number, partition)| {
+                    is_settled(TopicPartition::new(topic.name.clone(), number), partition)
+                })
+            })
+        })
+    }
+
     /// Whether the lease still holds: what was read while leading may be told.
     pub(crate) fn still_leading(&self, asked: &TopicPartition) -> Result<(), RoutingError> {
         if self.lease.holds() {

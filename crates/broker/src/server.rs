@@ -12,6 +12,7 @@ use tonic_health::server::HealthReporter;
 use wire::bounds::{Bounds, Purses};
 use wire::framed::path;
 use wire::v1::broker::admin_service_server::AdminServiceServer;
+use wire::v1::broker::log_service_server::LogServiceServer;
 
 use crate::config::Config;
 use crate::coordinator::Coordinators;
@@ -24,8 +25,9 @@ use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
 use crate::producing::Producing;
 use crate::rpc::{
-    Admin, Cluster, Data, DataServer, FetchLimits, FetchStreams, Forwarder, ProduceStreams,
+    Admin, Cluster, Data, DataServer, FetchLimits, FetchStreams, Forwarder, Logs, ProduceStreams,
 };
+use crate::scrubbing::Scrubs;
 use crate::topics::{AutoCreate, TopicDefaults, Topics};
 
 /// Everything that answers requests.
@@ -33,6 +35,7 @@ use crate::topics::{AutoCreate, TopicDefaults, Topics};
 pub(crate) struct Server {
     data: Data,
     admin: Admin,
+    logs: Logs,
     lease: LeaseView,
     bounds: Bounds,
     purses: Purses,
@@ -49,6 +52,7 @@ pub(crate) struct Resources {
     pub(crate) clock: Clock,
     /// What this broker was told for topics that do not say otherwise.
     pub(crate) topic_defaults: TopicConfigs,
+    pub(crate) scrubs: Scrubs,
 }
 
 /// How requests come to an end.
@@ -62,8 +66,8 @@ pub(crate) struct Drain {
 
 impl Server {
     pub(crate) fn new(config: &Config, resources: Resources, drain: Drain) -> Self {
-        let Resources { partitions, coordinators, directory, lease, clock, topic_defaults } =
-            resources;
+        let Resources { partitions, coordinators, directory, lease, clock, .. } = resources;
+        let Resources { topic_defaults, scrubs, .. } = resources;
         let Drain { draining, tasks } = drain;
         let defaults = TopicDefaults {
             partitions: config.num_partitions,
@@ -81,7 +85,7 @@ impl Server {
             FetchLimits { bytes: limits.fetch_bytes as usize, partitions: limits.fetch_partitions };
         let topics = Topics::new(partitions.clone(), Arc::clone(&coordinators), defaults);
         let producing = Producing::new(partitions.clone(), limits.produce_bytes, clock);
-        let fetching = Fetching::new(partitions.clone(), clock, draining.clone());
+        let fetching = Fetching::new(partitions.clone(), scrubs.clone(), clock, draining.clone());
         let listing = Listing::new(partitions.clone());
         let data = Data {
             produce_streams: ProduceStreams {
@@ -106,8 +110,9 @@ impl Server {
             fetch_limits,
             purses: purses.clone(),
         };
-        let admin = Admin { topics, partitions, topic_defaults };
-        Self { data, admin, lease, bounds, purses, drain: Drain { draining, tasks } }
+        let admin = Admin { topics, partitions: partitions.clone(), topic_defaults };
+        let logs = Logs { partitions, scrubs, tasks: tasks.clone(), draining: draining.clone() };
+        Self { data, admin, logs, lease, bounds, purses, drain: Drain { draining, tasks } }
     }
 
     /// Serves until it is told to drain and every connection is done.
@@ -117,6 +122,7 @@ impl Server {
         tasks.spawn(report_health(health, self.lease, draining.clone()));
         let routes = Routes::new(DataServer::new(self.data))
             .add_service(AdminServiceServer::new(self.admin))
+            .add_service(LogServiceServer::new(self.logs))
             .add_service(health_service)
             .add_service(wire::transport::reflection())
             .add_service(wire::transport::reflection_v1alpha());

@@ -8,6 +8,7 @@ use types::TopicName;
 use crate::output::{Chatter, Style};
 
 pub(crate) mod bench;
+pub(crate) mod broker;
 pub(crate) mod cluster;
 pub(crate) mod consume;
 pub(crate) mod healthcheck;
@@ -115,6 +116,9 @@ pub(crate) enum Noun {
     /// Describe the cluster and its health
     #[command(subcommand)]
     Cluster(cluster::Verb),
+    /// Look after what brokers store
+    #[command(subcommand)]
+    Broker(broker::Verb),
     /// Describe the coordinators' quorum
     #[command(subcommand)]
     Coordinator(cluster::CoordinatorVerb),
@@ -141,6 +145,20 @@ pub(crate) enum Noun {
 /// A topic's name.
 pub(crate) fn topic_name(text: &str) -> Result<TopicName, String> {
     TopicName::new(text).map_err(|error| error.to_string())
+}
+
+/// A number of bytes, with k, m or g behind it for multiples of 1,024.
+fn byte_count(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let scale = match unit {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
 }
 
 /// `host:port`.

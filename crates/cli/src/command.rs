@@ -1,6 +1,7 @@
 //! What each noun does. One file for each: values in, [`Output`] out.
 
 mod bench;
+mod broker;
 mod cluster;
 mod consume;
 mod healthcheck;
@@ -33,6 +34,7 @@ pub(crate) async fn run(noun: Noun, session: &Session, output: &mut Output) -> R
         Noun::Bench(verb) => bench::run(verb, session, output).await,
         Noun::Topic(verb) => or_interrupted(session, topic::run(verb, session, output)).await,
         Noun::Cluster(verb) => or_interrupted(session, cluster::run(verb, session, output)).await,
+        Noun::Broker(verb) => or_interrupted(session, broker::run(verb, session, output)).await,
         Noun::Coordinator(verb) => {
             or_interrupted(session, cluster::coordinator(&verb, session, output)).await
         }

@@ -1,4 +1,5 @@
 mod deleting;
+mod logs;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use wire::v1::broker::list_offsets_partition::At;
 use wire::v1::types::ConfigEntry;
 
 use self::deleting::delete_records;
+pub use self::logs::{LogDamage, LogDescription, LogScope, ScrubNews, ScrubStream, ScrubbedDamage};
 use crate::ClientError;
 use crate::connection::{admin_service, broker_service, within};
 use crate::leaders::ask_leaders;

@@ -10,6 +10,7 @@ use tonic::{Response, Status};
 use wire::transport::{MAX_MESSAGE_BYTES, endpoint};
 use wire::v1::broker::admin_service_client::AdminServiceClient;
 use wire::v1::broker::broker_service_client::BrokerServiceClient;
+use wire::v1::broker::log_service_client::LogServiceClient;
 
 use crate::ClientError;
 
@@ -71,6 +72,10 @@ pub(crate) fn broker_service(channel: Channel) -> BrokerServiceClient<Channel> {
 
 pub(crate) fn admin_service(channel: Channel) -> AdminServiceClient<Channel> {
     AdminServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+pub(crate) fn log_service(channel: Channel) -> LogServiceClient<Channel> {
+    LogServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// Awaits an answer, but not for ever.

@@ -10,6 +10,7 @@ pub use config::{ConsumerConfig, OnOutOfRange, StartAt};
 pub use range::RangeReader;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,7 +150,7 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`ClientError::OffsetOutOfRange`] and [`ClientError::Record`] (damaged bytes): the
+    /// [`ClientError::OffsetOutOfRange`] and [`ClientError::Damaged`] (records that rotted): the
     /// partition then rests until it is sought or assigned again. Anything that may pass shows
     /// only after [`retry_timeout`](ConsumerConfig::retry_timeout), and the next call goes on
     /// trying.
@@ -198,6 +199,7 @@ impl Consumer {
     fn take_ready(&mut self) -> Result<Option<FetchedBatch>, ClientError> {
         while let Some(ready) = self.ready.front_mut() {
             let wanted = self.partitions.wanted(&ready.of, ready.stream);
+            let told_end = ready.batches.next_end();
             let batch = wanted.and_then(|from| Some((from, ready.batches.next()?)));
             let Some((from, batch)) = batch else {
                 let (stream, bytes) = (ready.stream, ready.bytes);
@@ -206,6 +208,7 @@ impl Consumer {
                 continue;
             };
             let (of, high_watermark) = (ready.of.clone(), ready.high_watermark);
+            let end = batch.as_ref().ok().map(|batch| batch.header().end_offset()).or(told_end);
             let read = batch.and_then(|batch| {
                 Ok((records_from(&batch, from, self.config.max_payload_bytes)?, batch))
             });
@@ -222,7 +225,12 @@ impl Consumer {
                 }
                 Err(source) => {
                     self.halt(&of);
-                    return Err(ClientError::Record { topic_partition: of, source });
+                    let cause = ClientError::Record { topic_partition: of.clone(), source };
+                    // What a batch that is not whole says of its end may be what rotted: without a
+                    // witness only the one record that is wanted counts as lost. Who reads on
+                    // behind it hears of the rest from the broker.
+                    let behind = from.checked_add(1).unwrap_or(Offset::MAX);
+                    return Err(damaged(of, from..end.unwrap_or(behind).max(behind), cause));
                 }
             }
         }
@@ -296,7 +304,12 @@ impl Consumer {
         let Some(asked) = self.partitions.wanted(&of, stream) else { return Ok(()) };
         let error = error_to_remote(error);
         if error.reason() != Reason::OffsetOutOfRange {
-            return self.fail(&of, ClientError::Broker(error));
+            let error = ClientError::Broker(error);
+            let error = match fetched.resume_offset.map(Offset::new) {
+                Some(end) => damaged(of.clone(), asked..end, error),
+                None => error,
+            };
+            return self.fail(&of, error);
         }
         match self.config.on_out_of_range {
             OnOutOfRange::Error => {
@@ -331,6 +344,14 @@ impl Consumer {
             Patience::Exhausted => Err(error),
         }
     }
+}
+
+fn damaged(
+    topic_partition: TopicPartition,
+    offsets: Range<Offset>,
+    cause: ClientError,
+) -> ClientError {
+    ClientError::Damaged { topic_partition, offsets, cause: Box::new(cause) }
 }
 
 /// The records of a batch that were asked for: batches are whole, and the first may begin before

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::time::Duration;
 
 use record::RecordError;
@@ -45,6 +46,12 @@ pub enum ClientError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The broker ended a stream of answers before it had told all.
+    #[error("{request} was broken off before all was told; ask again")]
+    BrokenOff {
+        /// What was asked.
+        request: &'static str,
+    },
     /// The topic has no such partition.
     #[error("{topic_partition} does not exist: the topic has {partitions} partitions")]
     UnknownPartition {
@@ -66,6 +73,20 @@ pub enum ClientError {
         topic_partition: TopicPartition,
         /// What is wrong.
         source: RecordError,
+    },
+    /// Records that are damaged where they are stored.
+    #[error(
+        "offsets {} to {} (exclusive) of {topic_partition} cannot be read: {cause}; seek to {} to \
+         go on behind them", offsets.start, offsets.end, offsets.end
+    )]
+    Damaged {
+        /// The partition.
+        topic_partition: TopicPartition,
+        /// Which records.
+        offsets: Range<Offset>,
+        /// What is wrong.
+        #[source]
+        cause: Box<ClientError>,
     },
     /// A record that no request can carry.
     #[error("a record of {size} bytes for topic {topic} is too large; at most {limit} are sent")]
@@ -151,9 +172,9 @@ impl Coded for ClientError {
             Self::Record { source, .. } => source.reason(),
             Self::RecordTooLarge { .. } => Reason::MessageTooLarge,
             Self::BufferFull { .. } => Reason::Busy,
-            Self::NotDelivered { cause, .. } => cause.reason(),
+            Self::NotDelivered { cause, .. } | Self::Damaged { cause, .. } => cause.reason(),
             Self::OffsetOutOfRange { .. } => Reason::OffsetOutOfRange,
-            Self::Closed => Reason::ShuttingDown,
+            Self::Closed | Self::BrokenOff { .. } => Reason::ShuttingDown,
         }
     }
 }

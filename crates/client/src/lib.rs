@@ -44,8 +44,8 @@ mod quorum;
 pub mod registry;
 
 pub use admin::{
-    Admin, Apply, ClusterDescription, DeleteBefore, ListedOffset, NewTopic, OffsetAt, Outcomes,
-    TopicConfig,
+    Admin, Apply, ClusterDescription, DeleteBefore, ListedOffset, LogDamage, LogDescription,
+    LogScope, NewTopic, OffsetAt, Outcomes, ScrubNews, ScrubStream, ScrubbedDamage, TopicConfig,
 };
 pub use client::{Client, ClientConfig};
 pub use consumer::{Consumer, ConsumerConfig, FetchedBatch, OnOutOfRange, RangeReader, StartAt};

@@ -81,8 +81,10 @@ enum Stage<D: Disk> {
 }
 
 /// What was found, up to a bound: a disk that dies may damage every batch there is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Findings {
+    /// First offset held: nobody misses records before it.
+    log_start: Offset,
     listed: Vec<Finding>,
     unlisted: u64,
 }
@@ -94,6 +96,9 @@ impl Verdict {
 
 impl Findings {
     fn add(&mut self, finding: Finding) {
+        if finding.hits_records() && finding.offsets.end <= self.log_start {
+            return;
+        }
         if self.listed.len() < Verdict::MOST_FINDINGS {
             self.listed.push(finding);
         } else {
@@ -134,9 +139,11 @@ impl<D: Disk> SealedSegment<D> {
         self.piece.segment.path()
     }
 
-    /// Begins to read it.
+    /// Begins to read it. Records that were deleted before that are not reported.
     pub fn scrub(self) -> Scrub<D> {
-        Scrub { segment: self, stage: Stage::New, findings: Findings::default() }
+        let log_start = self.published.load().log_start;
+        let findings = Findings { log_start, listed: Vec::new(), unlisted: 0 };
+        Scrub { segment: self, stage: Stage::New, findings }
     }
 
     /// Whether it is still part of its log, as it was.
@@ -185,7 +192,7 @@ impl<D: Disk> Scrub<D> {
         if !self.segment.is_there() {
             return Verdict::Gone;
         }
-        let Findings { mut listed, unlisted } = self.findings;
+        let Findings { mut listed, unlisted, .. } = self.findings;
         if listed.is_empty() {
             return Verdict::Sound;
         }

@@ -207,6 +207,14 @@ impl Batches {
     pub const fn new(bytes: Bytes) -> Self {
         Self { rest: bytes }
     }
+
+    /// Where the next batch ends (exclusive), if the one behind it begins there: headers that agree
+    /// are to be believed, also if the next one turns out not to be whole.
+    pub fn next_end(&self) -> Option<Offset> {
+        let header = BatchHeader::parse(&self.rest).ok()?;
+        let behind = BatchHeader::parse(self.rest.get(header.total_len()..)?).ok()?;
+        (behind.base_offset == header.end_offset()).then_some(behind.base_offset)
+    }
 }
 
 impl Iterator for Batches {

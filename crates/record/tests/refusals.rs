@@ -8,8 +8,10 @@
 )]
 
 use bytes::Bytes;
-use record::{Batch, BatchBuilder, Compression, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError};
-use types::{Coded, Reason, Timestamp};
+use record::{
+    Batch, BatchBuilder, Batches, Compression, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError,
+};
+use types::{Coded, Offset, Reason, Timestamp};
 
 fn batch(records: usize) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::None);
@@ -170,4 +172,23 @@ fn two_batches_are_not_one() {
 #[test]
 fn a_batch_without_records_is_not_built() {
     assert!(BatchBuilder::new(Compression::None).build().is_err());
+}
+
+#[test]
+fn the_end_of_a_batch_that_is_not_whole_is_known_if_the_one_behind_it_agrees() {
+    let at = |base: u64| {
+        let mut bytes = batch(2);
+        bytes[..8].copy_from_slice(&base.to_be_bytes());
+        bytes
+    };
+    let next_end = |bytes: Vec<u8>| Batches::new(Bytes::from(bytes)).next_end();
+    let mut rotten = at(10);
+    *rotten.last_mut().unwrap() ^= 1;
+    assert_eq!(next_end([rotten.clone(), at(12)].concat()), Some(Offset::new(12)));
+    assert_eq!(next_end(rotten.clone()), None, "no witness");
+    assert_eq!(next_end([rotten.clone(), at(13)].concat()), None);
+    // The last delta of its offsets, now 5.
+    rotten[26] ^= 4;
+    assert_eq!(next_end([rotten, at(12)].concat()), None);
+    assert_eq!(next_end(Vec::new()), None);
 }

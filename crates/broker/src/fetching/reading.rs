@@ -2,8 +2,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use commit_log::WithinRead;
-use types::Offset;
+use commit_log::{ReadError, WithinRead};
+use types::{Offset, TopicPartition};
 use wire::bounds::{Held, Purse};
 
 use super::{FetchError, Fetching};
@@ -74,8 +74,20 @@ async fn read_within(
     let read = move || log.read_within(range.start, max_bytes, range.end);
     match tokio::task::spawn_blocking(read).await {
         Ok(Ok(read)) => Ok(read),
-        Ok(Err(source)) => Err(FetchError::Read { partition: partition.name().clone(), source }),
+        Ok(Err(source)) => Err(unread(partition.name().clone(), source)),
         // The runtime drops blocking work only when it ends.
         Err(_cancelled) => Err(FetchError::ShuttingDown),
+    }
+}
+
+fn unread(partition: TopicPartition, source: ReadError) -> FetchError {
+    match source {
+        ReadError::Damaged { path, flaw, lost } => {
+            let what = format!("{} {flaw}", path.display());
+            FetchError::Lost { partition, offsets: lost, what }
+        }
+        ReadError::OutOfRange { .. } | ReadError::Storage { .. } => {
+            FetchError::Read { partition, source }
+        }
     }
 }

@@ -134,7 +134,7 @@ mod over_a_log {
     const LONG: Duration = Duration::from_mins(10);
 
     fn fetching(led: &LedPartition) -> Fetching {
-        Fetching::new(led.partitions.clone(), led.clock, CancellationToken::new())
+        Fetching::new(led.partitions.clone(), led.scrubs(), led.clock, CancellationToken::new())
     }
 
     /// More than any of these tests needs.
@@ -280,7 +280,8 @@ mod over_a_log {
     async fn a_stopping_broker_answers_those_who_wait() {
         let (led, _task) = running().await;
         let draining = CancellationToken::new();
-        let fetching = Fetching::new(led.partitions.clone(), led.clock, draining.clone());
+        let fetching =
+            Fetching::new(led.partitions.clone(), led.scrubs(), led.clock, draining.clone());
         let waiting = tokio::spawn(async move { fetching.fetch(query(0, LONG), &purse()).await });
         // Lets the fetch run until it waits.
         tokio::task::yield_now().await;

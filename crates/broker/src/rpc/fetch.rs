@@ -141,6 +141,9 @@ fn failed(failure: &FetchError, named: FetchedPartition) -> FetchedPartition {
             log_start_offset: start.get(),
             ..named
         },
+        FetchError::Lost { offsets, .. } => {
+            FetchedPartition { error: error(None), resume_offset: Some(offsets.end.get()), ..named }
+        }
         FetchError::FencedEpoch { .. }
         | FetchError::UnknownEpoch { .. }
         | FetchError::Read { .. }

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::byte_count;
+
 /// `dohle bench ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -155,29 +157,16 @@ const LARGEST: u32 = 32 << 20;
 const MOST_DATA: u64 = 1 << 40;
 
 fn size(text: &str) -> Result<u32, String> {
-    bytes(text)
+    byte_count(text)
         .and_then(|bytes| u32::try_from(bytes).ok())
         .filter(|bytes| (1..=LARGEST).contains(bytes))
         .ok_or_else(|| "write 1 to 32m: bytes, or with k or m behind them".to_owned())
 }
 
 fn data(text: &str) -> Result<u64, String> {
-    bytes(text)
+    byte_count(text)
         .filter(|bytes| (1 << 20..=MOST_DATA).contains(bytes))
         .ok_or_else(|| "write 1m to 1024g: bytes, or with k, m or g behind them".to_owned())
-}
-
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits)?;
-    let scale = match unit {
-        "" => 1,
-        "k" | "K" => 1 << 10,
-        "m" | "M" => 1 << 20,
-        "g" | "G" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(scale)
 }
 
 fn turn(text: &str) -> Result<Duration, String> {

@@ -74,6 +74,10 @@ fn advise(error: ClientError) -> Failure {
         let next = format!("consume {} -o start", topic_partition.topic);
         return Failure::from(error).next(next);
     }
+    if let ClientError::Damaged { topic_partition: of, offsets, .. } = &error {
+        let next = format!("consume {} -p {} -o {}", of.topic, of.partition, offsets.end);
+        return Failure::from(error).next(next);
+    }
     Failure::from(error)
 }
 

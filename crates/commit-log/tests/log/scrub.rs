@@ -439,3 +439,16 @@ fn a_search_by_time_that_meets_damage_says_so() {
         if *lost == (offset(3)..offset(6)) && matches!(flaw.kind, FlawKind::Batch(_))));
     assert_eq!(find(6).unwrap().unwrap().0, offset(6), "what is surely younger is found");
 }
+
+#[test]
+fn records_that_were_deleted_are_missed_by_nobody() {
+    let mut lab = sealed(indexed(), BATCHES);
+    for batch in [1, 2, 4] {
+        flip(&lab, &segment(), extents(BATCHES)[batch].0.start + 65, 2);
+    }
+    hits(&findings(&mut lab), &[(2, 6), (7, 9)]);
+    lab.directory().advance_log_start(key(0), offset(5)).unwrap();
+    hits(&findings(&mut lab), &[(2, 6), (7, 9)]);
+    lab.directory().advance_log_start(key(0), offset(6)).unwrap();
+    hits(&findings(&mut lab), &[(7, 9)]);
+}

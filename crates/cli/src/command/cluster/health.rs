@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use client::{Admin, ClientError};
+use client::{Admin, ClientError, LogScope};
+use cluster::Broker;
 use serde::Serialize;
 use types::Coded as _;
 
@@ -22,9 +23,13 @@ struct Health {
     healthy: bool,
     brokers: usize,
     fenced_brokers: Vec<u32>,
+    /// Brokers that are not fenced and do not answer all the same.
+    silent_brokers: Vec<u32>,
     partitions: usize,
     leaderless_partitions: Vec<String>,
     under_replicated_partitions: Vec<String>,
+    /// Partitions that hold records which cannot be read, as far as brokers know.
+    damaged_partitions: Vec<String>,
     /// Set when nobody could be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreachable: Option<String>,
@@ -39,11 +44,13 @@ impl Show for Health {
             return vec![facts];
         }
         facts.fact("brokers", self.brokers);
-        let fenced: Vec<_> = self.fenced_brokers.iter().map(u32::to_string).collect();
-        facts.fact("fenced", listed(&fenced));
+        let ids = |brokers: &[u32]| brokers.iter().map(u32::to_string).collect::<Vec<_>>();
+        facts.fact("fenced", listed(&ids(&self.fenced_brokers)));
+        facts.fact("silent", listed(&ids(&self.silent_brokers)));
         facts.fact("partitions", self.partitions);
         facts.fact("without leader", listed(&self.leaderless_partitions));
         facts.fact("under-replicated", listed(&self.under_replicated_partitions));
+        facts.fact("damaged", listed(&self.damaged_partitions));
         vec![facts]
     }
 }
@@ -101,18 +108,36 @@ async fn look(admin: &Admin) -> Result<Health, ClientError> {
             }
         }
     }
+    let (silent_brokers, damaged_partitions) = damaged(admin, &brokers).await;
     Ok(Health {
         healthy: !brokers.is_empty()
             && fenced_brokers.is_empty()
+            && silent_brokers.is_empty()
             && leaderless_partitions.is_empty()
-            && under_replicated_partitions.is_empty(),
+            && under_replicated_partitions.is_empty()
+            && damaged_partitions.is_empty(),
         brokers: brokers.len(),
         fenced_brokers,
+        silent_brokers,
         partitions: topics.iter().map(|topic| topic.partitions.len()).sum(),
         leaderless_partitions,
         under_replicated_partitions,
+        damaged_partitions,
         unreachable: None,
     })
+}
+
+/// The brokers that do not answer; and the partitions of which the others know that something is
+/// damaged.
+async fn damaged(admin: &Admin, brokers: &[Broker]) -> (Vec<u32>, Vec<String>) {
+    let (mut silent, mut damaged) = (Vec::new(), Vec::new());
+    for broker in brokers.iter().filter(|broker| broker.is_alive()) {
+        match admin.describe_logs(broker, &[], LogScope::Damaged).await {
+            Ok(logs) => damaged.extend(logs.iter().map(|log| log.topic_partition.to_string())),
+            Err(_silent) => silent.push(broker.id.get()),
+        }
+    }
+    (silent, damaged)
 }
 
 fn unreachable(error: &ClientError) -> Health {
@@ -120,9 +145,11 @@ fn unreachable(error: &ClientError) -> Health {
         healthy: false,
         brokers: 0,
         fenced_brokers: Vec::new(),
+        silent_brokers: Vec::new(),
         partitions: 0,
         leaderless_partitions: Vec::new(),
         under_replicated_partitions: Vec::new(),
+        damaged_partitions: Vec::new(),
         unreachable: Some(error.reason().to_string()),
     }
 }

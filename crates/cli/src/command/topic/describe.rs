@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
-use client::{Admin, ClientError, OffsetAt, TopicConfig};
+use client::{Admin, ClientError, LogScope, OffsetAt, TopicConfig};
 use cluster::Topic;
 use serde::Serialize;
 use types::{BrokerId, Offset, PartitionId, TopicName, TopicPartition};
 
 use super::advise;
+use crate::command::broker::{DamageRow, damage_table};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Show, Table};
 
@@ -24,6 +25,9 @@ struct Description {
     topic_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     partitions: Option<Vec<PartitionRow>>,
+    /// What is known to be damaged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<DamageRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     configs: Option<Vec<ConfigRow>>,
 }
@@ -70,8 +74,29 @@ pub(super) async fn run(
         }
         Part::Partitions => None,
     };
+    let damage = match part {
+        Part::Partitions | Part::Both => damage(admin, topic).await?,
+        Part::Configs => Vec::new(),
+    };
     let topic_id = found.id.to_string();
-    Ok(output.show(&Description { topic: topic.to_string(), topic_id, partitions, configs })?)
+    let topic = topic.to_string();
+    Ok(output.show(&Description { topic, topic_id, partitions, damage, configs })?)
+}
+
+/// What brokers know to be damaged in a topic. One that does not answer says nothing; that it does
+/// not answer shows elsewhere.
+async fn damage(admin: &Admin, topic: &TopicName) -> Result<Vec<DamageRow>, ClientError> {
+    let mut rows = Vec::new();
+    let brokers = admin.describe_cluster().await?.brokers;
+    for broker in brokers.iter().filter(|broker| broker.is_alive()) {
+        let topics = std::slice::from_ref(topic);
+        let logs = admin.describe_logs(broker, topics, LogScope::Damaged).await;
+        for log in logs.unwrap_or_default() {
+            let of = log.topic_partition;
+            rows.extend(log.damage.into_iter().map(|one| DamageRow::new(&of, broker.id, one)));
+        }
+    }
+    Ok(rows)
 }
 
 async fn partitions(admin: &Admin, topic: &Topic) -> Result<Vec<PartitionRow>, ClientError> {
@@ -119,6 +144,9 @@ impl Show for Description {
         facts.fact("id", &self.topic_id);
         let mut tables = vec![facts];
         tables.extend(self.partitions.as_deref().map(partition_table));
+        if !self.damage.is_empty() {
+            tables.push(damage_table(&self.damage));
+        }
         tables.extend(self.configs.as_deref().map(config_table));
         tables
     }
