@@ -366,9 +366,12 @@ impl Running {
         self.leaving.cancel();
         if ended.is_ok() {
             self.session.await??;
+        }
+        // It notes down where it is: before the directory may be another process's.
+        self.scrubbing.await?;
+        if ended.is_ok() {
             self.housekeeping.await?;
         }
-        self.scrubbing.await?;
         self.metadata.await?;
         ended
     }

@@ -108,6 +108,12 @@ impl LedPartition {
         LeaseView::new(self.lease.subscribe(), self.clock)
     }
 
+    /// Ends its leadership, as far as anybody is told; the metadata wants it here still.
+    pub(crate) fn leads_nothing(&self) {
+        let image = self.partitions.view().image.clone();
+        self.background.3.send_replace(Arc::new(View { image, ..View::default() }));
+    }
+
     /// Scrubs that know of nothing.
     pub(crate) fn scrubs(&self) -> Scrubs {
         Scrubs::new(self.clock, self.directory.downgrade(), 1 << 30)

@@ -200,23 +200,30 @@ impl Partitions {
         }
     }
 
-    /// Whether the metadata is known and, by it, every partition that this broker holds has found
-    /// its leader. After a start that takes a moment.
-    pub(crate) fn is_settled(&self) -> bool {
-        let view = self.view.borrow();
-        let is_settled = |of: TopicPartition, partition: &cluster::Partition| {
-            !partition.replicas.contains(&self.own_id)
-                || partition.leader.is_some_and(|leader| leader != self.own_id)
-                || view.led.contains_key(&of)
-                || view.unusable.contains_key(&of)
-        };
-        view.known().is_ok_and(|image| {
-            image.topics().all(|topic| {
-                topic.numbered_partitions().all(|(number, partition)| {
-                    is_settled(TopicPartition::new(topic.name.clone(), number), partition)
-                })
-            })
-        })
+    /// The view, once every partition of these topics that the metadata wants led here is, or is
+    /// known to be unusable. After a start that takes a moment.
+    ///
+    /// # Errors
+    ///
+    /// There is no metadata yet, or such a partition is not led yet.
+    pub(crate) fn settled(
+        &self,
+        of_topic: impl Fn(&TopicName) -> bool,
+    ) -> Result<Arc<View>, RoutingError> {
+        let view = self.view();
+        for topic in view.known()?.topics().filter(|topic| of_topic(&topic.name)) {
+            for (number, partition) in topic.numbered_partitions() {
+                let asked = TopicPartition::new(topic.name.clone(), number);
+                let is_settled = !partition.replicas.contains(&self.own_id)
+                    || partition.leader.is_some_and(|leader| leader != self.own_id)
+                    || view.led.contains_key(&asked)
+                    || view.unusable.contains_key(&asked);
+                if !is_settled {
+                    return Err(RoutingError::NotLeading { asked });
+                }
+            }
+        }
+        Ok(view)
     }
 
     /// Whether the lease still holds: what was read while leading may be told.

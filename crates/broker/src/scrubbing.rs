@@ -19,8 +19,7 @@ use tracing::error;
 use types::{Offset, Timestamp, TopicPartition};
 
 use crate::directory::{Log, WeakDirectoryQueue};
-use crate::partition::Partition;
-use crate::partitions::View;
+use crate::partitions::{Partitions, View};
 
 /// How long a read is put off while the writer has work waiting, and how often that is looked at.
 /// Under a load that never ends a scrub must come to its end, too.
@@ -71,9 +70,13 @@ impl Scrubs {
         self.known.borrow()
     }
 
-    /// Reads on in a segment and waits as long as that may take at the least; the verdict, once all
-    /// was read.
-    async fn step(&self, scrub: Scrub<RealDisk>, pace: &mut Pace) -> Result<Step, Ending> {
+    /// Reads on in a segment; the verdict, once all was read. And how long to wait before the next
+    /// step, whoever takes it.
+    async fn step(
+        &self,
+        scrub: Scrub<RealDisk>,
+        pace: &mut Pace,
+    ) -> Result<(Step, Duration), Ending> {
         self.give_way().await;
         let began = self.clock.monotonic();
         let budget = pace.bytes_at_once();
@@ -87,8 +90,7 @@ impl Scrubs {
         });
         // The runtime drops blocking work only when it ends.
         let (bytes, step) = read.await.map_err(|_cancelled| Ending)?;
-        sleep(pace.wait_after(bytes, began, self.clock.monotonic())).await;
-        Ok(step)
+        Ok((step, pace.wait_after(bytes, began, self.clock.monotonic())))
     }
 
     /// Waits until the writer has nothing to do, but not for ever.
@@ -135,8 +137,8 @@ impl Scrubs {
     }
 
     /// A log was read through.
-    fn scrubbed(&self, target: &Target) {
-        let (bases, _) = target.extent();
+    fn scrubbed(&self, target: &Target, partitions: &Partitions) {
+        let Some((bases, _)) = target.extent(partitions) else { return };
         let now = self.clock.now();
         self.known.send_if_modified(|known| {
             known.scrubbed(target.key, &bases, now);
@@ -144,9 +146,12 @@ impl Scrubs {
         });
     }
 
-    fn forget_all_but(&self, logs: &BTreeSet<LogKey>) {
+    /// Forgets logs that are led here no more. While it is not settled which are, all are kept.
+    fn forget_gone(&self, partitions: &Partitions) {
+        let Ok(view) = partitions.settled(|_| true) else { return };
+        let logs = targets(&view).into_iter().map(|target| target.key).collect();
         self.known.send_if_modified(|known| {
-            known.retain(logs);
+            known.retain(&logs);
             false
         });
     }
@@ -161,28 +166,35 @@ enum Step {
     Over(Verdict, u64),
 }
 
-/// A log whose segments are to be read.
+/// A log whose segments are to be read. By name: whoever held the log itself for as long as a pass
+/// takes would keep the disk from getting back what a topic took that is deleted.
 #[derive(Debug)]
 struct Target {
     of: TopicPartition,
     key: LogKey,
-    log: Log,
 }
 
 impl Target {
+    /// The log, if it is still led here.
+    fn log(&self, partitions: &Partitions) -> Option<Log> {
+        let view = partitions.view();
+        let led = view.led.get(&self.of).filter(|led| led.key() == self.key);
+        led.map(|led| led.log().clone())
+    }
+
     /// The first sealed segment that begins at `from` or later. One at a time: whoever held them
     /// all would keep the disk from getting back what retention removes.
-    fn candidate_at(&self, from: Offset) -> Option<Candidate> {
-        let mut sealed = self.log.sealed_segments().into_iter();
+    fn candidate_at(&self, partitions: &Partitions, from: Offset) -> Option<Candidate> {
+        let mut sealed = self.log(partitions)?.sealed_segments().into_iter();
         let segment = sealed.find(|segment| from <= segment.base())?;
         Some(Candidate { of: self.of.clone(), key: self.key, segment })
     }
 
     /// Where its sealed segments begin, and how many bytes they have.
-    fn extent(&self) -> (BTreeSet<Offset>, u64) {
-        let sealed = self.log.sealed_segments();
+    fn extent(&self, partitions: &Partitions) -> Option<(BTreeSet<Offset>, u64)> {
+        let sealed = self.log(partitions)?.sealed_segments();
         let bases = sealed.iter().map(SealedSegment::base).collect();
-        (bases, sealed.iter().map(SealedSegment::bytes).sum())
+        Some((bases, sealed.iter().map(SealedSegment::bytes).sum()))
     }
 }
 
@@ -203,12 +215,9 @@ impl Candidate {
 
 /// The logs that this broker leads, in an order that outlasts restarts.
 fn targets(view: &View) -> Vec<Target> {
-    let target = |partition: &Arc<Partition>| Target {
-        of: partition.name().clone(),
-        key: partition.key(),
-        log: partition.log().clone(),
-    };
-    let mut targets: Vec<_> = view.led.values().map(target).collect();
+    let led = view.led.iter();
+    let mut targets: Vec<_> =
+        led.map(|(of, partition)| Target { of: of.clone(), key: partition.key() }).collect();
     targets.sort_by_key(|target| target.key);
     targets
 }

@@ -8,7 +8,7 @@
 //! too: better that than to take a payload for records.
 
 use disk::DiskFile;
-use record::{Batch, BatchHeader};
+use record::BatchHeader;
 use types::Offset;
 
 use crate::name::SegmentName;
@@ -64,11 +64,9 @@ impl<F: DiskFile> Resync<'_, F> {
     /// Whether a whole batch lies at `place`.
     pub(crate) fn is_whole(&self, place: Place) -> bool {
         let mut window = self.window();
-        let batch = self.behind(&mut window, place).and_then(|behind| {
-            let len = usize::try_from(behind.position.saturating_sub(place.position)).ok()?;
-            window.get(place.position, len).ok()
-        });
-        batch.is_some_and(|batch| Batch::verify(batch).is_ok())
+        let header = window.header(self.name, place.position, Some(place.offset));
+        let Ok(Some(Ok(header))) = header else { return false };
+        matches!(window.check_sum(place.position, &header), Ok(Ok(())))
     }
 
     /// The first whole batch behind `bad` from which headers lead to `known`.

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use disk::DiskFile;
-use record::{Batch, BatchHeader, HEADER_LEN, RecordError};
+use record::{BatchChecksum, BatchHeader, HEADER_LEN, RecordError};
 use types::{Offset, Timestamp};
 
 use crate::flaw::{Flaw, FlawKind};
@@ -84,6 +84,35 @@ impl<'a, F: DiskFile> Window<'a, F> {
         let header = check_header(name, &bytes, expected, left);
         Ok(Some(header.map_err(|kind| Flaw { position, kind })))
     }
+
+    /// Holds the batch at `position`, which ends within the file, against its checksum. Takes no more
+    /// memory for a long one than for a short one.
+    pub(crate) fn check_sum(
+        &mut self,
+        position: u64,
+        header: &BatchHeader,
+    ) -> io::Result<Result<(), FlawKind>> {
+        let end = position.saturating_add(header.total_len() as u64).min(self.len);
+        let mut at = position.saturating_add(BatchChecksum::FROM as u64);
+        let mut checksum = BatchChecksum::new(header);
+        while at < end {
+            let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+            let piece = self.piece(at, left)?;
+            checksum.update(&piece);
+            at = at.saturating_add(piece.len() as u64);
+        }
+        Ok(checksum.verify().map_err(FlawKind::Batch))
+    }
+
+    /// Bytes from `position` on, `most` at the most: those that are held, or else read.
+    fn piece(&mut self, position: u64, most: usize) -> io::Result<Bytes> {
+        let behind = self.start.saturating_add(self.bytes.len() as u64);
+        let held = usize::try_from(behind.saturating_sub(position)).unwrap_or(usize::MAX);
+        if self.start <= position && 0 < held {
+            return self.get(position, most.min(held));
+        }
+        self.get(position, most.min(self.read_ahead))
+    }
 }
 
 /// Reads the header at the front of `bytes` and checks what a log knows beyond the format: that the
@@ -138,9 +167,10 @@ pub(crate) fn scan<F: DiskFile>(
         let position = scan.len;
         let checked = match header {
             Ok(header) if header.end_offset() <= trusted => Ok(header),
-            Ok(header) => Batch::verify(window.get(position, header.total_len())?)
-                .map(|_| header)
-                .map_err(|error| Flaw { position, kind: FlawKind::Batch(error) }),
+            Ok(header) => window
+                .check_sum(position, &header)?
+                .map(|()| header)
+                .map_err(|kind| Flaw { position, kind }),
             Err(flaw) => Err(flaw),
         };
         match checked {

@@ -170,7 +170,8 @@ impl<D: Disk> SealedSegment<D> {
 
 impl<D: Disk> Scrub<D> {
     /// Reads on, some `budget` bytes, and one batch at least. Returns how many were read, and whether
-    /// that was all. Holds little more than one batch in memory.
+    /// that was all. Holds some hundred KiB in memory, however long a batch is or says it is, and the
+    /// index of the segment.
     pub fn step(&mut self, budget: u64) -> (u64, Scrubbed) {
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::New => self.begin(),

@@ -1,8 +1,47 @@
-use crc_fast::CrcAlgorithm;
+use crc_fast::{CrcAlgorithm, Digest};
+
+use crate::header::CHECKED_FROM;
+use crate::{BatchHeader, RecordError};
+
+/// The checksum of a batch whose bytes come piece by piece: a length that rotted claims any number of
+/// them, and needs no memory for that.
+#[derive(Debug)]
+pub struct BatchChecksum {
+    stored: u32,
+    digest: Digest,
+}
+
+impl BatchChecksum {
+    /// Where in a batch the bytes begin that its checksum covers.
+    pub const FROM: usize = CHECKED_FROM;
+
+    /// Of the batch that has this header.
+    pub fn new(header: &BatchHeader) -> Self {
+        Self { stored: header.crc, digest: Digest::new(CrcAlgorithm::Crc32Iscsi) }
+    }
+
+    /// Takes the next bytes, those from [`FROM`](Self::FROM) on first.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.digest.update(piece);
+    }
+
+    /// Compares, once all bytes were taken.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Checksum`].
+    pub fn verify(self) -> Result<(), RecordError> {
+        let (stored, computed) = (self.stored, narrow(self.digest.finalize()));
+        if computed == stored { Ok(()) } else { Err(RecordError::Checksum { stored, computed }) }
+    }
+}
 
 /// CRC32C (Castagnoli) of `bytes`, as Kafka computes it.
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
-    let wide = crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes);
+    narrow(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
+}
+
+fn narrow(wide: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "a 32-bit sum lies in the low half")]
     let sum = wide as u32;
     sum

@@ -35,6 +35,7 @@ mod varint;
 
 pub use batch::{Batch, Batches};
 pub use builder::{BatchBuilder, record_size_bound};
+pub use checksum::BatchChecksum;
 pub use compression::Compression;
 pub use error::RecordError;
 pub use header::{BatchHeader, BatchProducer, HEADER_LEN};

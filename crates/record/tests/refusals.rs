@@ -9,7 +9,8 @@
 
 use bytes::Bytes;
 use record::{
-    Batch, BatchBuilder, Batches, Compression, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError,
+    Batch, BatchBuilder, BatchChecksum, BatchHeader, Batches, Compression, HEADER_LEN,
+    MAX_PAYLOAD_BYTES, RecordError,
 };
 use types::{Coded, Offset, Reason, Timestamp};
 
@@ -161,6 +162,22 @@ fn a_codec_without_a_number_is_refused_by_naming_it() {
 fn an_older_format_is_named() {
     let refused = Batch::verify(tampered(16, &[1]));
     assert_eq!(refused, Err(RecordError::UnsupportedMagic { found: 1 }));
+}
+
+#[test]
+fn a_batch_that_comes_in_pieces_is_judged_like_one_that_is_whole() {
+    let mut bytes = batch(50);
+    let judge = |bytes: &[u8], piece| {
+        let mut checksum = BatchChecksum::new(&BatchHeader::parse(bytes).unwrap());
+        bytes[BatchChecksum::FROM..].chunks(piece).for_each(|piece| checksum.update(piece));
+        checksum.verify()
+    };
+    for piece in [1, 7, 100, bytes.len()] {
+        assert_eq!(judge(&bytes, piece), Ok(()), "{piece}");
+    }
+    bytes[100] ^= 1;
+    let whole = Batch::verify(Bytes::from(bytes.clone())).unwrap_err();
+    assert_eq!(judge(&bytes, 7), Err(whole));
 }
 
 #[test]

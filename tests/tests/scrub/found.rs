@@ -158,7 +158,7 @@ async fn records_that_were_deleted_are_not_reported() {
     block_in_place(|| {
         assert_eq!(scrub(&rotten, 1)["damage"].as_array().unwrap().len(), 1);
         assert_eq!(health(&rotten).0, Some(1));
-        let delete = format!("topic delete-records t -p 0 --before-offset {}", batch.end);
+        let delete = format!("topic delete-records t -p 0 --before-offset {} --yes", batch.end);
         rotten.cluster.run(delete.split(' '), "").expect_success();
         assert_eq!(health(&rotten).0, Some(0), "nobody misses them");
         assert_eq!(scrub(&rotten, 0)["damage"], json!([]));

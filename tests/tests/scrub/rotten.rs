@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use types::{Offset, PartitionId, Timestamp, TopicName, TopicPartition};
 
 const PATIENCE: Duration = Duration::from_mins(1);
-pub(crate) const RECORDS: u64 = 600;
+pub(crate) const RECORDS: u64 = 1200;
 
 pub(crate) fn partition() -> TopicPartition {
     TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(0))

@@ -1,18 +1,15 @@
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use commit_log::LogKey;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use types::{Offset, Timestamp};
 
-use super::damage::Known;
 use super::memory::{Memory, Place};
 use super::{Candidate, Ending, Pace, Scrubs, Step, targets};
 use crate::partitions::Partitions;
@@ -38,6 +35,8 @@ pub(crate) struct Background {
     interval: Option<Duration>,
     /// Locked for moments only.
     memory: Mutex<Memory>,
+    /// A pass is over.
+    passed: Notify,
 }
 
 impl Background {
@@ -48,7 +47,8 @@ impl Background {
         directory: PathBuf,
         interval: Option<Duration>,
     ) -> Self {
-        Self { scrubs, partitions, directory, interval, memory: Mutex::default() }
+        let (memory, passed) = (Mutex::default(), Notify::new());
+        Self { scrubs, partitions, directory, interval, memory, passed }
     }
 
     /// Goes round until `leaving`. Whatever is under way then is read again after the next start.
@@ -95,7 +95,17 @@ impl Background {
     /// Stores where the scrubber is, again and again until `leaving`.
     async fn take_notes(&self, mut stored: Memory, leaving: &CancellationToken) {
         let mut news = self.scrubs.known.subscribe();
-        while leaving.run_until_cancelled(next_note(&mut news)).await.is_some() {
+        let mut next_note = async || {
+            let news = async {
+                tokio::select! {
+                    // The sender lives as long as the scrubs.
+                    Ok(()) = news.changed() => {}
+                    () = self.passed.notified() => {}
+                }
+            };
+            timeout(NOTE_INTERVAL, news).await.ok();
+        };
+        while leaving.run_until_cancelled(next_note()).await.is_some() {
             stored = self.note_down(Some(&stored)).await;
             if leaving.run_until_cancelled(sleep(NOTE_PAUSE)).await.is_none() {
                 return;
@@ -116,18 +126,20 @@ impl Background {
                 sleep(self.until_due(began, interval).max(PASS_PAUSE)).await;
                 self.memory().began = Some(self.scrubs.clock.now());
             }
+            self.wait_for_logs().await?;
             self.pass(at, interval).await?;
         }
     }
 
-    /// Before it is settled which logs the broker leads, a pass would be over at once.
+    /// Before it is settled which logs the broker leads (after a start, or when the coordinator took
+    /// it for dead for a while), a pass would be over at once.
     async fn wait_for_logs(&self) -> Result<(), Ending> {
         let mut view = self.partitions.changes();
         while self.partitions.topics().is_err() {
             view.changed().await.map_err(|_closed| Ending)?;
         }
         let settled = async {
-            while !self.partitions.is_settled() {
+            while self.partitions.settled(|_| true).is_err() {
                 view.changed().await.map_err(|_closed| Ending)?;
             }
             Ok(())
@@ -149,7 +161,7 @@ impl Background {
         let mut pace = Pace::new(self.scrubs.bytes_per_second);
         for target in targets(&self.partitions.view()) {
             for (_, base) in suspects.iter().filter(|(key, _)| *key == target.key) {
-                let candidate = target.candidate_at(*base);
+                let candidate = target.candidate_at(&self.partitions, *base);
                 if let Some(candidate) =
                     candidate.filter(|candidate| candidate.segment.base() == *base)
                 {
@@ -165,24 +177,24 @@ impl Background {
         let mut pace = Pace::new(self.scrubs.bytes_per_second);
         let (mut segments, mut bytes) = (0_u64, 0_u64);
         let targets = targets(&self.partitions.view());
-        let logs: BTreeSet<LogKey> = targets.iter().map(|target| target.key).collect();
         for target in targets {
             let mut next = match from {
                 Some((log, _)) if target.key < log => continue,
                 Some((log, base)) if target.key == log => base,
                 Some(_) | None => Offset::ZERO,
             };
-            while let Some(candidate) = target.candidate_at(next) {
+            while let Some(candidate) = target.candidate_at(&self.partitions, next) {
                 self.memory().at = Some((target.key, candidate.segment.base()));
                 next = candidate.next();
                 bytes += self.read(candidate, &mut pace).await?;
                 segments += 1;
             }
-            self.scrubs.scrubbed(&target);
+            self.scrubs.scrubbed(&target, &self.partitions);
             yield_now().await;
         }
         self.memory().at = None;
-        self.scrubs.forget_all_but(&logs);
+        self.passed.notify_one();
+        self.scrubs.forget_gone(&self.partitions);
         let damaged = self.scrubs.known().segments().len();
         info!(segments, bytes, damaged, "scrub pass was completed");
         let began = self.memory().began;
@@ -204,8 +216,9 @@ impl Background {
         let mut bytes = 0;
         loop {
             let turn = self.scrubs.turn.acquire().await.map_err(|_closed| Ending)?;
-            let step = self.scrubs.step(scrub, pace).await?;
+            let (step, wait) = self.scrubs.step(scrub, pace).await?;
             drop(turn);
+            sleep(wait).await;
             match step {
                 Step::On(rest, read) => {
                     bytes += read;
@@ -218,10 +231,4 @@ impl Background {
             }
         }
     }
-}
-
-/// Waits until there is something to note.
-async fn next_note(news: &mut watch::Receiver<Known>) {
-    // The sender lives as long as the scrubs; without one the interval alone counts.
-    timeout(NOTE_INTERVAL, news.changed()).await.ok();
 }

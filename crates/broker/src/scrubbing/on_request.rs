@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use commit_log::scrub::{Finding, Scrubbed, Verdict};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use types::{Coded, Offset, Reason, TopicName, TopicPartition};
 
 use super::{Candidate, Ending, Pace, Scrubs, Step, Target, targets};
@@ -56,11 +57,14 @@ type Listener = mpsc::Sender<Result<Told, ScrubError>>;
 
 /// How long one who does not take what it is told keeps others from reading.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest silence, however slowly it is read: whoever hears nothing for longer may give up.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Why nothing is read.
 #[derive(Debug, Error)]
 pub(crate) enum ScrubError {
-    /// There is no such topic.
+    /// There is no such topic, or it is not settled yet which of its partitions are led here: what
+    /// was not read would look sound.
     #[error(transparent)]
     Routing(#[from] RoutingError),
     /// One at a time.
@@ -85,6 +89,7 @@ impl Coded for ScrubError {
 #[derive(Debug)]
 pub(crate) struct Requested {
     scrubs: Scrubs,
+    partitions: Partitions,
     targets: Vec<Target>,
     pace: Pace,
     /// Held to the end.
@@ -96,7 +101,8 @@ impl Scrubs {
     ///
     /// # Errors
     ///
-    /// A topic is not known, or somebody else's scrub is under way.
+    /// A topic is not known, a partition of one is not led yet, or somebody else's scrub is under
+    /// way.
     pub(crate) fn request(
         &self,
         asked: Asked,
@@ -109,11 +115,12 @@ impl Scrubs {
         let alone = Arc::clone(&self.asked).try_acquire_owned();
         let alone = alone.map_err(|_taken| ScrubError::Busy)?;
         let wanted = |target: &Target| topics.is_empty() || topics.contains(&target.of.topic);
-        let targets = targets(&partitions.view());
-        self.forget_all_but(&targets.iter().map(|target| target.key).collect());
-        let targets = targets.into_iter().filter(wanted).collect();
+        let view = partitions.settled(|topic| topics.is_empty() || topics.contains(topic))?;
+        let targets = targets(&view).into_iter().filter(wanted).collect();
+        self.forget_gone(partitions);
         let pace = Pace::new(bytes_per_second.map_or(self.bytes_per_second, NonZeroU64::get));
-        Ok(Requested { scrubs: self.clone(), targets, pace, alone })
+        let (scrubs, partitions) = (self.clone(), partitions.clone());
+        Ok(Requested { scrubs, partitions, targets, pace, alone })
     }
 }
 
@@ -122,23 +129,25 @@ impl Requested {
     ///
     /// # Errors
     ///
-    /// [`ScrubError::ShuttingDown`].
+    /// [`ScrubError::ShuttingDown`]; a log ceased to be led here, and is not led elsewhere.
     pub(crate) async fn run(self, listener: &Listener) -> Result<(), ScrubError> {
-        let Self { scrubs, targets, mut pace, alone } = self;
+        let Self { scrubs, partitions, targets, mut pace, alone } = self;
         let ending = |Ending| ScrubError::ShuttingDown;
-        let turn = scrubs.turn.acquire().await.map_err(|_closed| ScrubError::ShuttingDown)?;
         let mut progress = Progress::default();
         for target in &targets {
-            let (bases, bytes) = target.extent();
+            let Some((bases, bytes)) = target.extent(&partitions) else { continue };
             progress.segments += bases.len() as u64;
             progress.bytes += bytes;
         }
         if !tell(listener, partly(progress, None)).await {
             return Ok(());
         }
+        let turn = meanwhile(progress, listener, scrubs.turn.acquire());
+        let Some(turn) = turn.await else { return Ok(()) };
+        let turn = turn.map_err(|_closed| ScrubError::ShuttingDown)?;
         for target in targets {
             let mut next = Offset::ZERO;
-            while let Some(candidate) = target.candidate_at(next) {
+            while let Some(candidate) = target.candidate_at(&partitions, next) {
                 next = candidate.next();
                 let found = read(&scrubs, candidate, &mut pace, &mut progress, listener).await;
                 let found = found.map_err(ending)?;
@@ -146,7 +155,11 @@ impl Requested {
                     return Ok(());
                 }
             }
-            scrubs.scrubbed(&target);
+            if target.log(&partitions).is_none() {
+                // It was deleted or leads elsewhere; else its rest is not read.
+                partitions.settled(|topic| *topic == target.of.topic)?;
+            }
+            scrubs.scrubbed(&target, &partitions);
         }
         drop((turn, alone));
         tell(listener, Told { progress, found: None, scrubbed: Scrubbed::Wholly }).await;
@@ -163,6 +176,23 @@ async fn tell(listener: &Listener, told: Told) -> bool {
     timeout(PATIENCE, listener.send(Ok(told))).await.is_ok_and(|sent| sent.is_ok())
 }
 
+/// Awaits `work` and says meanwhile that it goes on; `None` once nobody listens any more.
+async fn meanwhile<T>(
+    progress: Progress,
+    listener: &Listener,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            () = listener.closed() => return None,
+            // If it does not fit, something else is about to be heard.
+            () = sleep(HEARTBEAT) => drop(listener.try_send(Ok(partly(progress, None)))),
+        }
+    }
+}
+
 /// Reads one segment; what was found there, if anything was.
 async fn read(
     scrubs: &Scrubs,
@@ -176,15 +206,18 @@ async fn read(
     let done = progress.bytes_done + bytes;
     let mut scrub = segment.scrub();
     loop {
-        match scrubs.step(scrub, pace).await? {
+        let step = async {
+            let (step, wait) = scrubs.step(scrub, pace).await?;
+            sleep(wait).await;
+            Ok(step)
+        };
+        let Some(step) = meanwhile(*progress, listener, step).await else { return Ok(None) };
+        match step? {
             Step::On(rest, read) => {
                 scrub = rest;
                 progress.bytes_done = done.min(progress.bytes_done + read);
                 // Whoever does not keep up misses some of the progress, and nothing else.
-                let told = listener.try_send(Ok(partly(*progress, None)));
-                if told.is_err() && listener.is_closed() {
-                    return Ok(None);
-                }
+                drop(listener.try_send(Ok(partly(*progress, None))));
             }
             Step::Over(verdict, _) => {
                 let found = match &verdict {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use types::TopicName;
 
 use super::memory::Memory;
+use super::on_request::Requested;
 use super::*;
 use crate::led_partition::{EPOCH, LedPartition, batch, led_partition};
 use crate::partitions::RoutingError;
@@ -49,6 +50,10 @@ fn files(led: &LedPartition) -> Vec<PathBuf> {
 fn rot(file: &Path) {
     let file = OpenOptions::new().write(true).open(file).unwrap();
     file.write_all_at(&[0xee], 65).unwrap();
+}
+
+fn everything() -> Asked {
+    Asked { topics: BTreeSet::new(), bytes_per_second: None }
 }
 
 /// Which segments are known to be damaged.
@@ -146,6 +151,48 @@ async fn whoever_asks_is_told_of_every_segment_and_of_what_is_damaged() {
     drop(told);
     timeout(PATIENCE, requested.run(&tell)).await.unwrap().unwrap();
     scrubs.request(asked(), &led.partitions).unwrap();
+}
+
+#[tokio::test]
+async fn whoever_waits_hears_that_it_goes_on() {
+    let led = three_sealed().await;
+    let scrubs = led.scrubs();
+    let turn = scrubs.turn.acquire().await.unwrap();
+    let requested = scrubs.request(everything(), &led.partitions).unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::channel::<Result<Told, ScrubError>>(4);
+    let listen = async {
+        for _ in 0..3 {
+            let Told { progress, scrubbed, .. } = told.recv().await.unwrap().unwrap();
+            assert_eq!((progress.segments_done, progress.segments), (0, 3));
+            assert_eq!(scrubbed, Scrubbed::Partly);
+        }
+        drop(told);
+    };
+    let (ended, ()) =
+        timeout(PATIENCE, async { tokio::join!(requested.run(&tell), listen) }).await.unwrap();
+    ended.expect("nobody listens any more, that is all");
+    drop(turn);
+}
+
+#[tokio::test]
+async fn what_is_not_led_yet_is_not_said_to_be_sound() {
+    let led = three_sealed().await;
+    rot(&files(&led)[0]);
+    let scrubs = led.scrubs();
+    let run = async |requested: Requested| {
+        let (tell, _told) = tokio::sync::mpsc::channel(64);
+        timeout(PATIENCE, requested.run(&tell)).await.unwrap()
+    };
+    run(scrubs.request(everything(), &led.partitions).unwrap()).await.unwrap();
+    assert_eq!(damaged(&scrubs), [0]);
+
+    let requested = scrubs.request(everything(), &led.partitions).unwrap();
+    led.leads_nothing();
+    let ended = run(requested).await;
+    assert!(matches!(ended, Err(ScrubError::Routing(RoutingError::NotLeading { .. }))));
+    let refused = scrubs.request(everything(), &led.partitions);
+    assert!(matches!(refused, Err(ScrubError::Routing(RoutingError::NotLeading { .. }))));
+    assert_eq!(damaged(&scrubs), [0], "nor is it forgotten");
 }
 
 #[tokio::test]

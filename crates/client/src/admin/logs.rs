@@ -1,7 +1,9 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
+use std::time::Duration;
 
 use cluster::Broker;
+use tokio::time::timeout;
 use tonic::Streaming;
 use types::{Offset, Timestamp, TopicName, TopicPartition};
 use wire::convert::{error_to_remote, topic_partition};
@@ -10,6 +12,9 @@ use wire::v1::broker as v1;
 use super::{Admin, names};
 use crate::ClientError;
 use crate::connection::{log_service, within};
+
+/// How long a broker that scrubs may be silent: one that lives says every second how far it is.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which logs are described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +103,11 @@ impl ScrubStream {
     ///
     /// # Errors
     ///
-    /// The broker broke the scrub off, or went away: what was not named may be damaged.
+    /// The broker broke the scrub off, fell silent or went away: what was not named may be damaged.
     pub async fn next(&mut self) -> Result<Option<ScrubNews>, ClientError> {
-        let answer = self.answers.message().await;
+        let answer = timeout(PATIENCE, self.answers.message()).await;
+        let silent = ClientError::Timeout { request: "ScrubLogs", waited: PATIENCE };
+        let answer = answer.map_err(|_elapsed| silent)?;
         let answer = answer.map_err(|status| ClientError::Broker(wire::from_status(&status)))?;
         match answer {
             Some(answer) => {

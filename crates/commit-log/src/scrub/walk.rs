@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use disk::{Disk, DiskFile};
-use record::{Batch, BatchHeader};
+use record::BatchHeader;
 use types::{Offset, Timestamp};
 
 use super::index::CheckedIndex;
@@ -105,8 +105,8 @@ impl Walk {
         let truncated = record::RecordError::Truncated { needed: record::HEADER_LEN, found: 0 };
         let header = header.ok_or(FindingKind::Flaw(FlawKind::Batch(truncated)))?;
         let header = header.map_err(|flaw| FindingKind::Flaw(flaw.kind))?;
-        let bytes = window.get(position, header.total_len()).map_err(unreadable)?;
-        Batch::verify(bytes).map_err(|error| FindingKind::Flaw(FlawKind::Batch(error)))?;
+        let checked = window.check_sum(position, &header).map_err(unreadable)?;
+        checked.map_err(FindingKind::Flaw)?;
         Ok(header)
     }
 
