@@ -58,10 +58,42 @@ impl LogHarm {
     pub(super) fn records_from(&self) -> Option<u64> {
         self.batches.iter().map(|batch| batch.start).min()
     }
+}
 
-    /// Whether everything is as it was.
-    pub(super) fn is_none(&self) -> bool {
-        self.segments.is_empty() && !self.meta && !self.index && !self.producers
+/// Files of logs that were harmed and still are what the harm made of them, however long ago that
+/// was: what is derived is made anew only when it is needed, and records before the start of a log
+/// never are.
+#[derive(Debug, Default)]
+pub(super) struct Standing(BTreeMap<PathBuf, Option<Vec<u8>>>);
+
+impl Standing {
+    /// Adds what happened between two looks.
+    pub(super) fn note(&mut self, before: &Files, after: &Files) {
+        for (path, old) in before {
+            let new = after.get(path);
+            if new != Some(old) {
+                self.0.insert(path.clone(), new.cloned());
+            }
+        }
+    }
+
+    /// Leaves out what was made anew since.
+    pub(super) fn look(&mut self, now: &Files) {
+        self.0.retain(|path, harmed| now.get(path) == harmed.as_ref());
+    }
+
+    /// Leaves out a log that is deleted.
+    pub(super) fn forget(&mut self, folder: &Path) {
+        self.0.retain(|path, _| !path.starts_with(folder));
+    }
+
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.0.contains_key(path)
+    }
+
+    /// Whether there is such a segment below a folder.
+    pub(super) fn has_segment_in(&self, folder: &Path) -> bool {
+        self.0.keys().any(|path| path.starts_with(folder) && Kind::of(path) == Kind::Segment)
     }
 }
 

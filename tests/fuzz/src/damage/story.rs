@@ -12,7 +12,7 @@ use types::{
     Timestamp, TopicId,
 };
 
-use super::harm::{Files, files_in};
+use super::harm::{Files, Standing, files_in};
 use super::model::{Found, Model, Producer, Sent};
 use crate::sealing;
 
@@ -41,6 +41,7 @@ struct Story {
     life: Life,
     models: Vec<Model>,
     files: Seen,
+    standing: Standing,
     epoch: u32,
     next_word: u64,
     ids: u64,
@@ -110,9 +111,10 @@ impl Story {
         let now = Timestamp::from_millis(0);
         let directory = open(&disk, &config, now).expect("nothing is there yet");
         let (life, models) = (Life::Up(Box::new(directory)), Vec::new());
-        let files = Seen::Valid;
+        let (files, standing) = (Seen::Valid, Standing::default());
+        let (epoch, next_word, ids) = (1, 0, 0);
         let mut story =
-            Self { disk, config, now, life, models, files, epoch: 1, next_word: 0, ids: 0 };
+            Self { disk, config, now, life, models, files, standing, epoch, next_word, ids };
         for log in 0..LOGS {
             let model = story.create(log, 0);
             story.models.push(model);
@@ -180,6 +182,7 @@ impl Story {
         let created =
             self.up().create_log(key(log), LogId::from_bytes(bytes), config, start_offset);
         created.expect("nothing fails");
+        self.standing.forget(&folder(log));
         Model::new(start, id)
     }
 
