@@ -2,7 +2,8 @@
 //!
 //! A target feeds bytes to one seam through which bytes from elsewhere come in (batches of
 //! producers, files that an earlier life left, messages of peers), and asserts what must hold of
-//! any. The targets are in `fuzz_targets/`; `run` builds and runs them.
+//! any. The targets are in `fuzz_targets/`, inputs to begin with in `corpus/`; `run` builds and runs
+//! them.
 
 pub mod batches;
 pub mod damage;
