@@ -10,6 +10,7 @@
 
 pub mod platform;
 pub mod progress;
+pub mod service;
 pub mod source;
 pub mod store;
 

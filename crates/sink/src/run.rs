@@ -45,6 +45,34 @@ pub struct Settings {
     pub max_run_time: Duration,
 }
 
+/// A run stops reading after this, and commits what it has.
+const MAX_READ_TIME: Duration = Duration::from_hours(1);
+/// After this, a run that has not committed may not any more.
+const MAX_RUN_TIME: Duration = Duration::from_hours(2);
+
+impl Settings {
+    /// What a run does unless told otherwise.
+    pub fn usual(partitioner: Partitioner) -> Self {
+        Self {
+            partitioner,
+            gaps: GapPolicy::Fail,
+            tombstones: TombstonePolicy::Skip,
+            limits: Limits { max_records_per_partition: None },
+            files: FileSettings {
+                codec: lake::avro::Codec::Deflate,
+                block_bytes: 256 * 1024,
+                file_bytes: 512 * 1024 * 1024,
+                memory_bytes: 64 * 1024 * 1024,
+                open_files: 64,
+            },
+            parallel_partitions: 4,
+            parallel_writes: 16,
+            max_read_time: MAX_READ_TIME,
+            max_run_time: MAX_RUN_TIME,
+        }
+    }
+}
+
 /// Lands topics from a source in a lake.
 #[derive(Clone)]
 pub struct Sink<S, R, C> {

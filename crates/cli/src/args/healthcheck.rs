@@ -28,7 +28,9 @@ impl FromStr for Target {
             "sink" => 9392,
             url if url.starts_with("http://") => return Ok(Self(url.to_owned())),
             _ => {
-                return Err("name broker, coordinator, registry or sink, or http://host:port".into());
+                return Err(
+                    "name broker, coordinator, registry or sink, or http://host:port".into()
+                );
             }
         };
         Ok(Self(format!("http://127.0.0.1:{port}")))

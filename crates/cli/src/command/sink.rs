@@ -3,7 +3,6 @@
 mod report;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lake::partitioner::{EpochUnit, Partitioner, TimeSource, UndatedPolicy};
 use lake::plan::{GapPolicy, Limits};
@@ -22,11 +21,6 @@ use crate::args::sink::{
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, counted};
 use crate::session::Session;
-
-/// A run stops reading after this, and commits what it has.
-const MAX_READ_TIME: Duration = Duration::from_hours(1);
-/// After this, a run that has not committed may not any more.
-const MAX_RUN_TIME: Duration = Duration::from_hours(2);
 
 /// Lands what is new in each topic. One that fails does not keep the others from their turn.
 ///
@@ -136,30 +130,9 @@ fn nothing_landed(topic: &TopicName) -> Failure {
     Failure::new(Exit::NotFound, message).next(format!("sink run {topic} --dry-run --lake LAKE"))
 }
 
-/// What a run does unless told otherwise.
-pub(super) fn usual_settings(partitioner: Partitioner) -> Settings {
-    Settings {
-        partitioner,
-        gaps: GapPolicy::Fail,
-        tombstones: TombstonePolicy::Skip,
-        limits: Limits { max_records_per_partition: None },
-        files: FileSettings {
-            codec: lake::avro::Codec::Deflate,
-            block_bytes: 256 * 1024,
-            file_bytes: 512 * 1024 * 1024,
-            memory_bytes: 64 * 1024 * 1024,
-            open_files: 64,
-        },
-        parallel_partitions: 4,
-        parallel_writes: 16,
-        max_read_time: MAX_READ_TIME,
-        max_run_time: MAX_RUN_TIME,
-    }
-}
-
-/// The same, as the command line has it.
+/// A run's settings, as the command line has them.
 fn settings(run: &Land) -> Settings {
-    let usual = usual_settings(partitioner(run));
+    let usual = Settings::usual(partitioner(run));
     Settings {
         gaps: match run.gaps {
             Gaps::Fail => GapPolicy::Fail,

@@ -191,7 +191,7 @@ impl Demo {
         let hourly = "hourly".parse().map_err(|error| wrong(&error))?;
         let time = TimeSource::RecordTimestamp;
         let partitioner = Partitioner::new(time, hourly, Tz::UTC, UndatedPolicy::Quarantine);
-        let settings = crate::command::sink::usual_settings(partitioner);
+        let settings = sink::Settings::usual(partitioner);
         let source = TopicSource::new(client.clone());
         let schemas = RegistrySchemas::new(registry);
         let sink = Sink::new(store.clone(), source, schemas, settings, self.clock);
