@@ -141,7 +141,7 @@ impl<S: FileStore> CommitLog<S> {
                 Ok(()) | Err(StoreError::Unknown { .. }) => {}
                 Err(error) => return Err(error.into()),
             },
-            Err(StoreError::AlreadyExists { .. }) => {}
+            Err(StoreError::AlreadyExists { .. } | StoreError::BeingWritten { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         self.make_last().await

@@ -94,8 +94,13 @@ impl<S: FileStore> CommitLog<S> {
                     let parent = file.path.parent().unwrap_or_else(LakePath::root);
                     self.make_directories(&parent).await?;
                 }
-                StoreError::Unknown { .. } | StoreError::AlreadyExists { .. } => {}
-                error @ (StoreError::Full { .. } | StoreError::Failed { .. }) => {
+                StoreError::Unknown { .. }
+                | StoreError::AlreadyExists { .. }
+                | StoreError::BeingWritten { .. } => {}
+                error @ (StoreError::Full { .. }
+                | StoreError::Denied { .. }
+                | StoreError::Unavailable { .. }
+                | StoreError::Failed { .. }) => {
                     return Err(error.into());
                 }
             }

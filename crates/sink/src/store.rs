@@ -18,10 +18,12 @@
 
 mod deadline;
 mod error;
+mod hdfs;
 mod local;
 
 pub use deadline::{Deadline, DeadlineWriter};
 pub use error::{Operation, StoreError};
+pub use hdfs::{HdfsStore, HdfsUrl, HdfsWriter};
 pub use local::{LocalStore, LocalWriter};
 
 use std::future::Future;
@@ -59,7 +61,7 @@ pub trait FileStore: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if the name is taken, `NotFound` without its directory.
+    /// `AlreadyExists` or `BeingWritten` if the name is taken, `NotFound` without its directory.
     fn create(
         &self,
         path: &LakePath,

@@ -1,6 +1,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lake::avro::{BlockEncoder, SyncMarker};
@@ -245,8 +246,8 @@ async fn close<W: FileWriter>(mut writer: W, rest: Bytes) -> Result<(), StoreErr
     writer.close().await
 }
 
-/// Writes a file that is in memory as a whole, under another name if the first gets no answer: a
-/// file whose close is in doubt is worth nothing.
+/// Writes a file that is in memory as a whole, under another name if the first gets no answer, or
+/// none that helps: a file whose close is in doubt is worth nothing.
 async fn write_whole<S: FileStore>(
     store: &S,
     directory: &LakePath,
@@ -262,11 +263,14 @@ async fn write_whole<S: FileStore>(
         let written = crate::commit_log::write_file(store, &path, bytes.clone()).await;
         match written {
             Ok(()) => return Ok(file),
-            Err(StoreError::Unknown { .. }) if tries < TRIES => {
-                file.stage = LakePath::new(&format!("{name}.{tries}")).unwrap_or(name.clone());
+            Err(StoreError::Unknown { .. }) if tries < TRIES => {}
+            // A storage node may be back in some seconds.
+            Err(StoreError::Unavailable { .. }) if tries < TRIES => {
+                tokio::time::sleep(Duration::from_secs(1 << tries)).await;
             }
             Err(error) => return Err(error),
         }
+        file.stage = LakePath::new(&format!("{name}.{tries}")).unwrap_or(name.clone());
     }
 }
 

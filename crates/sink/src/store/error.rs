@@ -63,8 +63,14 @@ pub enum StoreError {
         /// The name.
         path: LakePath,
     },
+    /// The name is taken by a file that was not closed.
+    #[error("{path} is being written by another process, or was left open by one that died")]
+    BeingWritten {
+        /// The name.
+        path: LakePath,
+    },
     /// No room is left, or a quota is used up.
-    #[error("the lake is full ({operation} {path}); make room and run again")]
+    #[error("the lake is full ({operation} {path}): {source}; make room and run again")]
     Full {
         /// What was asked.
         operation: Operation,
@@ -75,13 +81,37 @@ pub enum StoreError {
         source: Cause,
     },
     /// No answer came: the operation may have taken effect, or may yet.
-    #[error("{operation} {path} was not answered; whether it took effect is unknown")]
+    #[error(
+        "{operation} {path} was not answered, and whether it took effect is unknown: {source}; run again when the lake answers: nothing is lost, nothing lands twice"
+    )]
     Unknown {
         /// What was asked.
         operation: Operation,
         /// Of which name.
         path: LakePath,
         /// What is known.
+        #[source]
+        source: Cause,
+    },
+    /// The caller may not do that.
+    #[error("{operation} {path} was denied: {source}")]
+    Denied {
+        /// What was asked.
+        operation: Operation,
+        /// Of which name.
+        path: LakePath,
+        /// What the store reports.
+        #[source]
+        source: Cause,
+    },
+    /// The store cannot be reached or does not serve at the moment. It did not take effect.
+    #[error("{operation} {path} failed: {source}; then run again: nothing is lost")]
+    Unavailable {
+        /// What was asked.
+        operation: Operation,
+        /// Of which name.
+        path: LakePath,
+        /// What the store reports, and what to do about it.
         #[source]
         source: Cause,
     },
@@ -101,9 +131,12 @@ pub enum StoreError {
 impl Coded for StoreError {
     fn reason(&self) -> Reason {
         match self {
-            Self::NotFound { .. } | Self::AlreadyExists { .. } | Self::Failed { .. } => {
-                Reason::StorageError
-            }
+            Self::NotFound { .. }
+            | Self::AlreadyExists { .. }
+            | Self::BeingWritten { .. }
+            | Self::Denied { .. }
+            | Self::Failed { .. } => Reason::StorageError,
+            Self::Unavailable { .. } => Reason::CoordinatorNotAvailable,
             Self::Full { .. } => Reason::StorageFull,
             Self::Unknown { .. } => Reason::RequestTimedOut,
         }

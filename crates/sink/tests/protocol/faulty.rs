@@ -338,7 +338,9 @@ impl FileStore for FaultyStore {
 
     async fn list(&self, path: &LakePath) -> Result<Vec<Entry>, StoreError> {
         let list = |lake: &mut Lake| {
-            lake.found(path)?;
+            if let Node::File(_) = lake.found(path)? {
+                return Err(StoreError::NotFound { path: path.clone() });
+            }
             let entries = lake.live.iter().filter_map(|(name, node)| {
                 let place = LakePath::new(name).ok()?;
                 let here = place.parent().as_ref() == Some(path);

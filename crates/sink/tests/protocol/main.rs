@@ -9,6 +9,8 @@ mod faulty;
 #[cfg(test)]
 mod landing;
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod local;
 #[cfg(test)]
 mod races;
