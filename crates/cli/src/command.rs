@@ -39,10 +39,10 @@ pub(crate) async fn run(noun: Noun, session: &Session, output: &mut Output) -> R
             or_interrupted(session, cluster::coordinator(&verb, session, output)).await
         }
         Noun::Sink(Verb::Verify(verify)) => {
-            or_interrupted(session, sink::verify(&verify, output)).await
+            or_interrupted(session, sink::verify(&verify, session, output)).await
         }
         Noun::Sink(Verb::History(history)) => {
-            or_interrupted(session, sink::history(&history, output)).await
+            or_interrupted(session, sink::history(&history, session, output)).await
         }
         Noun::Schema(verb) => or_interrupted(session, schema::run(verb, session, output)).await,
         Noun::Healthcheck(check) => {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use chrono_tz::Tz;
 use clap::{Args, Subcommand, ValueEnum};
 use lake::partitioner::DirectoryFormat;
+use sink::store::HdfsUrl;
 use types::TopicName;
 
 use super::topic_name;
@@ -91,16 +92,18 @@ pub(crate) struct Land {
 /// Which lake.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Lake {
-    /// The lake: `file:///path`, or a path
+    /// The lake: `file:///path`, a path, or `hdfs://host:port/path`
     #[arg(long = "lake", value_name = "URL", env = "DOHLE_LAKE")]
     pub(crate) place: LakePlace,
 }
 
 /// Where a lake lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LakePlace {
-    /// A directory of this machine.
-    pub(crate) root: PathBuf,
+pub(crate) enum LakePlace {
+    /// In a directory of this machine.
+    Local(PathBuf),
+    /// In HDFS.
+    Hdfs(HdfsUrl),
 }
 
 impl FromStr for LakePlace {
@@ -109,18 +112,21 @@ impl FromStr for LakePlace {
     fn from_str(text: &str) -> Result<Self, String> {
         let path = match text.split_once("://") {
             None => text,
+            Some(("hdfs", _)) => return text.parse().map(Self::Hdfs),
             Some(("file", path)) if path.starts_with('/') => path,
             Some(("file", _)) => {
                 return Err("a file URL has three slashes: file:///path".to_owned());
             }
             Some((scheme, _)) => {
-                return Err(format!("lakes at {scheme}:// are not supported; use file:///path"));
+                return Err(format!(
+                    "lakes at {scheme}:// are not supported; use file:///path or hdfs://host:port/path"
+                ));
             }
         };
         if path.is_empty() {
             return Err("the lake needs a path: file:///path".to_owned());
         }
-        Ok(Self { root: PathBuf::from(path) })
+        Ok(Self::Local(PathBuf::from(path)))
     }
 }
 
@@ -185,12 +191,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lake_is_a_path_or_a_file_url() {
-        let root = |text: &str| text.parse::<LakePlace>().map(|place| place.root);
-        assert_eq!(root("file:///data/lake"), Ok("/data/lake".into()));
-        assert_eq!(root("./lake"), Ok("./lake".into()));
-        for text in ["", "file://", "file://lake", "hdfs://namenode:8020/lake"] {
-            assert!(root(text).is_err(), "{text:?}");
+    fn a_lake_is_a_path_or_a_url() {
+        let place = |text: &str| text.parse::<LakePlace>();
+        assert_eq!(place("file:///data/lake"), Ok(LakePlace::Local("/data/lake".into())));
+        assert_eq!(place("./lake"), Ok(LakePlace::Local("./lake".into())));
+        assert!(matches!(place("hdfs://namenode:8020/lake"), Ok(LakePlace::Hdfs(_))));
+        for text in ["", "file://", "file://lake", "hdfs://namenode:8020", "s3://bucket/lake"] {
+            assert!(place(text).is_err(), "{text:?}");
         }
     }
 }

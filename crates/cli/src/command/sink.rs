@@ -2,13 +2,16 @@
 
 mod report;
 
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
+use lake::LakePath;
 use lake::partitioner::{EpochUnit, Partitioner, TimeSource, UndatedPolicy};
 use lake::plan::{GapPolicy, Limits};
 use sink::platform::{RegistrySchemas, TopicSource};
 use sink::progress::{Bars, Progress, Silent};
-use sink::store::LocalStore;
+use sink::store::{EntryKind, FileStore, HdfsStore, HdfsUrl, LocalStore, StoreError};
 use sink::{Depth, FileSettings, RunError, Settings, Sink, TombstonePolicy};
 use types::TopicName;
 
@@ -32,8 +35,18 @@ pub(super) async fn land(
     session: &Session,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let Land { lake, topics, .. } = run;
-    let store = LocalStore::new(&lake.place.root);
+    match &run.lake.place {
+        LakePlace::Local(root) => land_in(LocalStore::new(root), run, session, output).await,
+        LakePlace::Hdfs(url) => land_in(connect(url, session).await?, run, session, output).await,
+    }
+}
+
+async fn land_in<S: FileStore>(
+    store: S,
+    run: &Land,
+    session: &Session,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let source = TopicSource::new(session.client().await?);
     let schemas = RegistrySchemas::new(session.registry()?);
     let progress: Arc<dyn Progress> =
@@ -41,7 +54,7 @@ pub(super) async fn land(
     let sink =
         Sink::new(store, source, schemas, settings(run), session.clock).with_progress(progress);
     let mut first = Ok(());
-    for topic in topics {
+    for topic in &run.topics {
         let landed = land_one(&sink, run, topic, session, output).await;
         match (&first, landed) {
             (_, Ok(())) => {}
@@ -57,8 +70,8 @@ pub(super) async fn land(
     first
 }
 
-async fn land_one(
-    sink: &Sink<LocalStore, TopicSource, RegistrySchemas>,
+async fn land_one<S: FileStore>(
+    sink: &Sink<S, TopicSource, RegistrySchemas>,
     run: &Land,
     topic: &TopicName,
     session: &Session,
@@ -79,13 +92,27 @@ async fn land_one(
 /// # Errors
 ///
 /// They differ, nothing was landed there, or the lake cannot be read.
-pub(super) async fn verify(verify: &Verify, output: &mut Output) -> Result<(), Failure> {
-    let store = existing(&verify.lake.place)?;
+pub(super) async fn verify(
+    verify: &Verify,
+    session: &Session,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    match &verify.lake.place {
+        LakePlace::Local(root) => verify_in(&existing(root)?, verify, output).await,
+        LakePlace::Hdfs(url) => verify_in(&existing_in(url, session).await?, verify, output).await,
+    }
+}
+
+async fn verify_in<S: FileStore>(
+    store: &S,
+    verify: &Verify,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let depth = if verify.quick { Depth::Lengths } else { Depth::Contents };
     let progress: &dyn Progress = if output.is_watched() { &Bars::new() } else { &Silent };
     let mut problems = 0;
     for topic in &verify.topics {
-        let findings = sink::verify(&store, topic, depth, progress).await;
+        let findings = sink::verify(store, topic, depth, progress).await;
         let findings = findings.map_err(|error| failure(&error))?;
         if findings.commits == 0 && findings.problems.is_empty() {
             return Err(nothing_landed(topic));
@@ -106,9 +133,25 @@ pub(super) async fn verify(verify: &Verify, output: &mut Output) -> Result<(), F
 /// # Errors
 ///
 /// Nothing was landed there, or the lake cannot be read.
-pub(super) async fn history(history: &History, output: &mut Output) -> Result<(), Failure> {
-    let store = existing(&history.lake.place)?;
-    let commits = sink::history(&store, &history.topic, history.count).await;
+pub(super) async fn history(
+    history: &History,
+    session: &Session,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    match &history.lake.place {
+        LakePlace::Local(root) => history_in(&existing(root)?, history, output).await,
+        LakePlace::Hdfs(url) => {
+            history_in(&existing_in(url, session).await?, history, output).await
+        }
+    }
+}
+
+async fn history_in<S: FileStore>(
+    store: &S,
+    history: &History,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let commits = sink::history(store, &history.topic, history.count).await;
     let commits = commits.map_err(|error| failure(&error))?;
     if commits.is_empty() {
         return Err(nothing_landed(&history.topic));
@@ -117,12 +160,23 @@ pub(super) async fn history(history: &History, output: &mut Output) -> Result<()
 }
 
 /// A lake that is to be looked at only: a mistyped path must not become one.
-fn existing(place: &LakePlace) -> Result<LocalStore, Failure> {
-    if !place.root.is_dir() {
-        let message = format!("there is no lake at {}", place.root.display());
-        return Err(Failure::new(Exit::NotFound, message).next("sink run --help"));
-    }
-    Ok(LocalStore::new(&place.root))
+fn existing(root: &Path) -> Result<LocalStore, Failure> {
+    if root.is_dir() { Ok(LocalStore::new(root)) } else { Err(no_lake(&root.display())) }
+}
+
+async fn existing_in(url: &HdfsUrl, session: &Session) -> Result<HdfsStore, Failure> {
+    let store = connect(url, session).await?;
+    let root = store.stat(&LakePath::root()).await.map_err(|error| failure(&error.into()))?;
+    if root == Some(EntryKind::Directory) { Ok(store) } else { Err(no_lake(url)) }
+}
+
+async fn connect(url: &HdfsUrl, session: &Session) -> Result<HdfsStore, Failure> {
+    let store = HdfsStore::connect(url.clone(), session.common.timeout).await;
+    store.map_err(|error| failure(&error.into()))
+}
+
+fn no_lake(place: &dyn fmt::Display) -> Failure {
+    Failure::new(Exit::NotFound, format!("there is no lake at {place}")).next("sink run --help")
 }
 
 fn nothing_landed(topic: &TopicName) -> Failure {
@@ -182,6 +236,9 @@ fn advise(error: &RunError, topic: &TopicName) -> Failure {
 fn failure(error: &RunError) -> Failure {
     if matches!(error, RunError::Interrupted) {
         return Failure::new(Exit::Interrupted, error.to_string());
+    }
+    if matches!(error, RunError::Store(StoreError::Denied { .. })) {
+        return Failure::new(Exit::Denied, error.to_string());
     }
     if error.is_fenced() {
         return Failure::new(Exit::Fenced, error.to_string()).next("sink history --help");
