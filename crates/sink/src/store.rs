@@ -20,11 +20,13 @@ mod deadline;
 mod error;
 mod hdfs;
 mod local;
+mod place;
 
 pub use deadline::{Deadline, DeadlineWriter};
 pub use error::{Operation, StoreError};
 pub use hdfs::{HdfsStore, HdfsUrl, HdfsWriter};
 pub use local::{LocalStore, LocalWriter};
+pub use place::LakePlace;
 
 use std::future::Future;
 

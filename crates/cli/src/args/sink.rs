@@ -1,10 +1,7 @@
-use std::path::PathBuf;
-use std::str::FromStr;
-
 use chrono_tz::Tz;
 use clap::{Args, Subcommand, ValueEnum};
 use lake::partitioner::DirectoryFormat;
-use sink::store::HdfsUrl;
+use sink::store::LakePlace;
 use types::TopicName;
 
 use super::topic_name;
@@ -97,39 +94,6 @@ pub(crate) struct Lake {
     pub(crate) place: LakePlace,
 }
 
-/// Where a lake lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LakePlace {
-    /// In a directory of this machine.
-    Local(PathBuf),
-    /// In HDFS.
-    Hdfs(HdfsUrl),
-}
-
-impl FromStr for LakePlace {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = match text.split_once("://") {
-            None => text,
-            Some(("hdfs", _)) => return text.parse().map(Self::Hdfs),
-            Some(("file", path)) if path.starts_with('/') => path,
-            Some(("file", _)) => {
-                return Err("a file URL has three slashes: file:///path".to_owned());
-            }
-            Some((scheme, _)) => {
-                return Err(format!(
-                    "lakes at {scheme}:// are not supported; use file:///path or hdfs://host:port/path"
-                ));
-            }
-        };
-        if path.is_empty() {
-            return Err("the lake needs a path: file:///path".to_owned());
-        }
-        Ok(Self::Local(PathBuf::from(path)))
-    }
-}
-
 /// What a number that is a time counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TimeUnit {
@@ -184,20 +148,4 @@ pub(crate) enum Codec {
 
 fn timezone(text: &str) -> Result<Tz, String> {
     text.parse().map_err(|_unknown| format!("{text:?} is no time zone; write Europe/Paris or UTC"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lake_is_a_path_or_a_url() {
-        let place = |text: &str| text.parse::<LakePlace>();
-        assert_eq!(place("file:///data/lake"), Ok(LakePlace::Local("/data/lake".into())));
-        assert_eq!(place("./lake"), Ok(LakePlace::Local("./lake".into())));
-        assert!(matches!(place("hdfs://namenode:8020/lake"), Ok(LakePlace::Hdfs(_))));
-        for text in ["", "file://", "file://lake", "hdfs://namenode:8020", "s3://bucket/lake"] {
-            assert!(place(text).is_err(), "{text:?}");
-        }
-    }
 }

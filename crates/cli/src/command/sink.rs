@@ -11,16 +11,14 @@ use lake::partitioner::{EpochUnit, Partitioner, TimeSource, UndatedPolicy};
 use lake::plan::{GapPolicy, Limits};
 use sink::platform::{RegistrySchemas, TopicSource};
 use sink::progress::{Bars, Progress, Silent};
-use sink::store::{EntryKind, FileStore, HdfsStore, HdfsUrl, LocalStore, StoreError};
+use sink::store::{EntryKind, FileStore, HdfsStore, HdfsUrl, LakePlace, LocalStore, StoreError};
 use sink::{Depth, FileSettings, RunError, Settings, Sink, TombstonePolicy};
 use types::TopicName;
 
 pub(super) use self::report::{FileRow, files};
 
 use self::report::{Commits, DryRunReport, RunReport, Verdict};
-use crate::args::sink::{
-    Codec, Gaps, History, LakePlace, Land, TimeUnit, Tombstones, Undated, Verify,
-};
+use crate::args::sink::{Codec, Gaps, History, Land, TimeUnit, Tombstones, Undated, Verify};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, counted};
 use crate::session::Session;

@@ -19,7 +19,7 @@ use super::tally::{Ended, Tally};
 use crate::platform::{RegistrySchemas, TopicSource};
 use crate::report::Report;
 use crate::run::{Settings, Sink};
-use crate::store::LocalStore;
+use crate::store::{FileStore, HdfsStore, LakePlace, LocalStore};
 
 /// Longest sleep between two looks at the clock: it may be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -186,15 +186,37 @@ impl Runs {
         }
     }
 
+    /// How long a first answer is waited for.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.config.request_timeout_ms.into())
+    }
+
     async fn land(&self, topic: &TopicName) -> Result<Report, LandError> {
         let config = ClientConfig {
-            request_timeout: Duration::from_millis(self.config.request_timeout_ms.into()),
+            request_timeout: self.patience(),
             clock: self.clock,
             ..ClientConfig::new(&self.config.bootstrap_servers)
         };
         let connecting = self.stop.run_until_cancelled(Client::connect(config)).await;
         let client = connecting.ok_or(crate::RunError::Interrupted)??;
-        let store = LocalStore::new(&self.plan.lake);
+        match &self.plan.lake {
+            LakePlace::Local(root) => self.land_in(LocalStore::new(root), client, topic).await,
+            LakePlace::Hdfs(url) => {
+                let connecting = HdfsStore::connect(url.clone(), self.patience());
+                let store = self.stop.run_until_cancelled(connecting).await;
+                let store = store.ok_or(crate::RunError::Interrupted)?;
+                let store = store.map_err(crate::RunError::from)?;
+                self.land_in(store, client, topic).await
+            }
+        }
+    }
+
+    async fn land_in<S: FileStore>(
+        &self,
+        store: S,
+        client: Client,
+        topic: &TopicName,
+    ) -> Result<Report, LandError> {
         let schemas = RegistrySchemas::new(self.registry.clone());
         let settings = Settings::usual(self.plan.partitioner.clone());
         let sink = Sink::new(store, TopicSource::new(client), schemas, settings, self.clock);

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 
 use chrono_tz::Tz;
 use daemon::config::Classic;
@@ -12,6 +11,7 @@ use thiserror::Error;
 use types::{InvalidTopicName, TopicName};
 
 use super::schedule::{InvalidSchedule, Schedule};
+use crate::store::LakePlace;
 
 /// What a scheduled sink can be told. Every key has a default; unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ pub enum ConfigError {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) topics: Vec<TopicName>,
-    pub(super) lake: PathBuf,
+    pub(super) lake: LakePlace,
     pub(super) schedule: Schedule,
     pub(super) partitioner: Partitioner,
 }
@@ -154,23 +154,8 @@ impl Config {
             None => TimeSource::RecordTimestamp,
         };
         let partitioner = Partitioner::new(source, format, timezone, UndatedPolicy::Quarantine);
-        Ok(Plan { topics, lake: self.lake_path()?, schedule, partitioner })
-    }
-
-    fn lake_path(&self) -> Result<PathBuf, ConfigError> {
-        let path = match self.lake.split_once("://") {
-            None => self.lake.as_str(),
-            Some(("file", path)) if path.starts_with('/') => path,
-            Some((scheme, _)) => {
-                let reason = format!("{scheme}:// is not supported; use file:///path");
-                return Err(ConfigError::Lake { reason });
-            }
-        };
-        if path.is_empty() {
-            let reason = "it is empty; say where to land: file:///path".to_owned();
-            return Err(ConfigError::Lake { reason });
-        }
-        Ok(PathBuf::from(path))
+        let lake = self.lake.parse().map_err(|reason| ConfigError::Lake { reason })?;
+        Ok(Plan { topics, lake, schedule, partitioner })
     }
 }
 
@@ -191,7 +176,7 @@ mod tests {
     #[test]
     fn topics_and_a_lake_are_enough() {
         let plan = config().plan().unwrap();
-        assert_eq!((plan.topics.len(), plan.lake), (1, PathBuf::from("/lake")));
+        assert_eq!((plan.topics.len(), plan.lake), (1, LakePlace::Local("/lake".into())));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use hdfs_native::file;
 use hdfs_native::{Client, ClientBuilder, HdfsError};
 use lake::LakePath;
 
-use self::answer::{Asked, Words, is_safe_mode};
+use self::answer::{Asked, Words, is_broken, is_safe_mode};
 use super::{Entry, EntryKind, FileStore, FileWriter, Operation, StoreError};
 
 /// How long a call may take. It outlasts a NameNode that fails over or restarts at once.
@@ -51,6 +51,8 @@ pub struct HdfsStore {
     url: Arc<HdfsUrl>,
     /// The last call was not answered.
     silent: Arc<AtomicBool>,
+    /// The last change was waited for until it was too long, and refused in safe mode.
+    closed: Arc<AtomicBool>,
 }
 
 /// A file being written in HDFS.
@@ -95,8 +97,12 @@ impl HdfsStore {
         let root = LakePath::root();
         let asked = Asked { operation: Operation::Stat, path: &root, url: &url };
         let build = |attempts| client(&url, attempts).map_err(|error| asked.answered(error));
-        let first =
-            Self { client: build(FIRST_ATTEMPTS)?, url: Arc::clone(&url), silent: Arc::default() };
+        let first = Self {
+            client: build(FIRST_ATTEMPTS)?,
+            url: Arc::clone(&url),
+            silent: Arc::default(),
+            closed: Arc::default(),
+        };
         match tokio::time::timeout(patience, first.stat(&root)).await {
             Ok(answer) => answer?,
             Err(_elapsed) => return Err(asked.unavailable(Words::silence(&url, patience))),
@@ -128,14 +134,16 @@ impl HdfsStore {
         call: impl Fn() -> BoxFuture<'a, Result<T, HdfsError>>,
     ) -> Result<T, StoreError> {
         let asked = Asked { operation, path, url: &self.url };
-        let mut tries = 0;
+        let mut left = if self.closed.load(Ordering::Relaxed) { 1 } else { SAFE_MODE_TRIES };
         loop {
-            tries += 1;
-            match self.answer(asked, call()).await? {
-                Err(error) if is_safe_mode(&error) && tries < SAFE_MODE_TRIES => {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                answer => return answer.map_err(|error| asked.answered(error)),
+            left -= 1;
+            let answer = self.answer(asked, call()).await?;
+            let is_refused = answer.as_ref().err().is_some_and(is_safe_mode);
+            if is_refused && 0 < left {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            } else {
+                self.closed.store(is_refused, Ordering::Relaxed);
+                return answer.map_err(|error| asked.answered(error));
             }
         }
     }
@@ -149,6 +157,11 @@ impl HdfsStore {
         let limit = if is_silent { LIMIT_IN_SILENCE } else { LIMIT };
         let answer = tokio::time::timeout(limit, call).await;
         self.silent.store(answer.is_err(), Ordering::Relaxed);
+        if matches!(&answer, Ok(Err(HdfsError::IOError(error))) if is_broken(error)) {
+            // It takes the client a moment to see that it has to connect anew; whoever tries again
+            // at once meets the dead connection.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         answer.map_err(|_elapsed| asked.unknown(Words::silence(&self.url, limit)))
     }
 
@@ -291,7 +304,10 @@ impl HdfsWriter {
 impl FileWriter for HdfsWriter {
     async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let mut writer = self.take(Operation::Write)?;
-        let call = Box::pin(async { writer.write_bytes(bytes).await.map(|count| (writer, count)) });
+        let call = Box::pin(async {
+            let count = Box::pin(writer.write_bytes(bytes)).await?;
+            Ok((writer, count))
+        });
         let (writer, count) = self.store.within(Operation::Write, &self.path, call).await?;
         self.writer = Some(writer);
         self.written += len(count);
@@ -305,7 +321,7 @@ impl FileWriter for HdfsWriter {
             if 0 < written {
                 writer.hsync().await?;
             }
-            writer.close().await
+            Box::pin(writer.close()).await
         });
         store.within(Operation::Close, path, call).await?;
         let there = len(store.status(Operation::Close, path).await?.length);

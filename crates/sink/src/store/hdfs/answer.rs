@@ -147,25 +147,20 @@ impl Asked<'_> {
     }
 
     fn cut_off(self, error: &io::Error) -> StoreError {
-        // Nobody was reached, so nothing was done.
-        let unreached = matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::AddrNotAvailable
-        ) || error.to_string().contains("failed to lookup address");
         let place = self.url.authority_url();
-        if !unreached {
+        if is_broken(error) {
             return self.unknown(Words(format!("the connection to {place} broke ({error})")));
         }
-        let who = match self.operation {
-            Operation::Write | Operation::Close => "a DataNode or the NameNode",
-            _ => "the NameNode",
+        let words = if matches!(self.operation, Operation::Write | Operation::Close) {
+            format!(
+                "a DataNode of {place}, or its NameNode, does not answer ({error}); see `hdfs dfsadmin -report` whether they run"
+            )
+        } else {
+            format!(
+                "the NameNode of {place} does not answer ({error}); check the address and that it runs"
+            )
         };
-        self.unavailable(Words(format!(
-            "{who} of {place} does not answer ({error}); check the address and that it runs"
-        )))
+        self.unavailable(Words(words))
     }
 
     fn no_datanode(self, said: &str) -> StoreError {
@@ -176,16 +171,23 @@ impl Asked<'_> {
     }
 }
 
+/// Whether somebody had been reached before: then it may have been done. Otherwise nothing was.
+pub(super) fn is_broken(error: &io::Error) -> bool {
+    let unreached = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::AddrNotAvailable
+    );
+    !unreached && !error.to_string().contains("failed to lookup address")
+}
+
 /// Whether the NameNode refuses all changes for now.
 pub(super) fn is_safe_mode(error: &HdfsError) -> bool {
-    match error {
-        HdfsError::RPCError(class, _) => matches!(
-            simple_name(class),
-            // Where there are two NameNodes, the first has become the second.
-            "SafeModeException" | "RetriableException"
-        ),
-        _ => false,
-    }
+    let HdfsError::RPCError(class, _) = error else { return false };
+    // Where there are two NameNodes, the first has become the second.
+    matches!(simple_name(class), "SafeModeException" | "RetriableException")
 }
 
 /// A Java class without its package.
