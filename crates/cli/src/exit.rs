@@ -81,6 +81,7 @@ impl Exit {
             | Reason::Busy
             | Reason::StorageFull
             | Reason::StorageError
+            | Reason::DirectoryFenced
             | Reason::UnknownServerError => Self::Other,
         }
     }

@@ -183,8 +183,8 @@ impl ClientError {
     /// Whether asking again, perhaps elsewhere and with fresh metadata, may help.
     pub(crate) fn is_transient(&self) -> bool {
         match self.code() {
-            Code::Stale | Code::Unavailable | Code::Timeout => true,
-            Code::Exhausted => self.reason() == Reason::Busy,
+            // A queue, or a disk: both may have room again.
+            Code::Stale | Code::Unavailable | Code::Timeout | Code::Exhausted => true,
             // A topic that was made a moment ago is not known to every broker yet.
             Code::NotFound => self.reason() == Reason::UnknownTopicOrPartition,
             Code::Invalid | Code::AlreadyExists | Code::DataLoss | Code::Internal => false,

@@ -1,6 +1,6 @@
 use std::num::NonZeroUsize;
 
-use types::Durability;
+use types::{DirectoryId, Durability};
 
 use crate::producers::ProducerLimits;
 
@@ -18,6 +18,18 @@ pub struct LogConfig {
     pub durability: Durability,
     /// For how long idempotent producers are known, and how many.
     pub producers: ProducerLimits,
+    /// Whose records it holds.
+    pub owner: LogOwner,
+}
+
+/// Whose records a log holds, which says how long they are taken on a disk that fills up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogOwner {
+    /// Those of clients, who have to wait while there is [little room](crate::Room::Low).
+    #[default]
+    Clients,
+    /// Those that the platform itself needs to go on, of which there are few.
+    Platform,
 }
 
 impl LogConfig {
@@ -33,6 +45,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             durability: Durability::Fsync,
             producers: ProducerLimits::default(),
+            owner: LogOwner::default(),
         }
     }
 }
@@ -47,6 +60,25 @@ pub struct DirectoryConfig {
     /// The journal, where many logs are appended to at once. `None`: each log is synced by itself,
     /// which is as safe, and for a single log quicker.
     pub journal: Option<JournalConfig>,
+    /// How large the [ballast](crate::Ballast) is.
+    pub ballast: BallastConfig,
+    /// A directory whose fence is to be lifted when it is opened: an operator relies on it.
+    pub trusted: Option<DirectoryId>,
+}
+
+/// How large a ballast is: the lesser of the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BallastConfig {
+    /// In bytes; 0 for none.
+    pub bytes: u64,
+    /// In percent of the disk.
+    pub percent: u8,
+}
+
+impl BallastConfig {
+    pub(crate) fn of(self, total: u64) -> u64 {
+        self.bytes.min(total / 100 * u64::from(self.percent))
+    }
 }
 
 /// When small appends go through the journal, and how large that is.
@@ -80,12 +112,14 @@ impl Default for JournalConfig {
 
 impl Default for DirectoryConfig {
     /// 16 threads: more made no append faster when measured, and each fewer made some slower. No
-    /// journal.
+    /// journal and no ballast.
     fn default() -> Self {
         Self {
             log: LogConfig::default(),
             sync_threads: NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN),
             journal: None,
+            ballast: BallastConfig::default(),
+            trusted: None,
         }
     }
 }

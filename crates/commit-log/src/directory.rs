@@ -8,6 +8,7 @@ mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use disk::Disk;
 use record::{Batch, HEADER_LEN};
@@ -17,6 +18,7 @@ pub use create::NewLog;
 pub use open::JournalFound;
 pub use upkeep::{Upkeep, UpkeepDone, UpkeepScope};
 
+use crate::ballast::{Ballast, Released};
 use crate::checkpoint::{Checkpoint, RecoveryPoint};
 use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
@@ -24,6 +26,8 @@ use crate::journal::Journal;
 use crate::log::{Failure, Log, RecoveredLog, sweep};
 use crate::name::{Aside, LogKey, aside_folder};
 use crate::reader::LogReader;
+use crate::room::Room;
+use fence::Fence;
 use upkeep::UpkeepStage;
 
 /// A data directory: many logs, written by one thread.
@@ -47,8 +51,12 @@ pub struct Directory<D: Disk> {
     /// What it says of logs that were found damaged: without it they would look whole.
     points_of_damaged: BTreeMap<LogId, RecoveryPoint>,
     upkeep: UpkeepStage,
+    ballast: Arc<Ballast<D>>,
+    room: Room,
     /// Why nothing is written here any more.
-    fenced: Option<String>,
+    fence: Fence,
+    /// Deleted logs whose files could not be removed yet.
+    leftovers: Vec<PathBuf>,
     #[expect(dead_code, reason = "held until the directory is dropped")]
     lock: D::Lock,
 }
@@ -124,7 +132,7 @@ impl<D: Disk> Directory<D> {
 
     /// Why nothing is written here any more, if so.
     pub fn fenced(&self) -> Option<&str> {
-        self.fenced.as_deref()
+        self.fence.cause()
     }
 
     /// Every usable log.
@@ -142,20 +150,50 @@ impl<D: Disk> Directory<D> {
         self.logs.get(&log).map(Log::reader)
     }
 
-    /// Bytes that can still be written.
-    ///
-    /// # Errors
-    /// What the disk reports.
-    pub fn free_bytes(&self) -> Result<u64, StorageFault> {
-        self.disk.free_bytes(&self.path).map_err(Action::Read.failed(&self.path))
+    /// What is kept for when the disk is full.
+    pub fn ballast(&self) -> Arc<Ballast<D>> {
+        Arc::clone(&self.ballast)
+    }
+
+    /// How much room there is, as it was told.
+    pub const fn room(&self) -> Room {
+        self.room
+    }
+
+    /// Tells how much room there is, which is [`Room::Ample`] at first, and [`Room::Critical`] once
+    /// the ballast was given up for a deletion.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
     }
 
     /// Removes a log and all it holds; once this returns no crash brings it back. Readers that
-    /// hold it can finish.
+    /// hold it can finish. Files that the disk does not let go of yet go with a later deletion or
+    /// round of upkeep, or at the next start.
     ///
     /// # Errors
-    /// [`LogError::Unknown`], or what the disk reports.
+    /// [`LogError::Unknown`], or what the disk reports: then the log is still there.
     pub fn delete_log(&mut self, log: LogKey) -> Result<(), LogError> {
+        self.with_room(|directory| directory.put_aside_deleted(log))?;
+        match self.with_room(Self::sweep_leftovers) {
+            Err(LogError::Fenced(fenced)) => Err(fenced.into()),
+            // It is deleted, whatever is left of it.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes what is left of deleted logs.
+    fn sweep_leftovers(&mut self) -> Result<(), LogError> {
+        let mut swept = Ok(());
+        for gone in std::mem::take(&mut self.leftovers) {
+            if let Err(fault) = sweep(&self.disk, &gone) {
+                swept = self.stored(Err(fault));
+                self.leftovers.push(gone);
+            }
+        }
+        swept
+    }
+
+    fn put_aside_deleted(&mut self, log: LogKey) -> Result<(), LogError> {
         self.check_fence()?;
         if !self.logs.contains_key(&log) && !self.damaged.contains(&log) {
             return Err(LogError::Unknown { log });
@@ -167,8 +205,8 @@ impl<D: Disk> Directory<D> {
         let gone = self.stored(moved)?;
         self.logs.remove(&log);
         self.damaged.remove(&log);
-        let swept = sweep(&self.disk, &gone);
-        self.stored(swept)
+        self.leftovers.push(gone);
+        Ok(())
     }
 
     /// Puts the folder of a damaged log aside, durably, so that the log can be made anew; returns
@@ -229,8 +267,10 @@ impl<D: Disk> Directory<D> {
     /// # Errors
     /// [`LogError::OutOfRange`] if `offset` lies behind the end, or what the disk reports.
     pub fn advance_log_start(&mut self, log: LogKey, offset: Offset) -> Result<(), LogError> {
-        let advanced = self.log_mut(log)?.advance_log_start(offset);
-        self.changed(advanced)
+        self.with_room(|directory| {
+            let advanced = directory.log_mut(log)?.advance_log_start(offset);
+            directory.changed(advanced)
+        })
     }
 
     /// Lets the next append to a log begin a new segment.
@@ -240,6 +280,24 @@ impl<D: Disk> Directory<D> {
     pub fn roll(&mut self, log: LogKey) -> Result<(), LogError> {
         self.log_mut(log)?.roll();
         Ok(())
+    }
+
+    /// Tries again with the ballast's room what a full disk refused: for what frees more than that.
+    /// Nothing else gets of that room before somebody has looked at the disk.
+    fn with_room<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Self) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        match act(self) {
+            Err(LogError::Full { source }) => match self.ballast.release() {
+                Ok(Released::Yes) => {
+                    self.room = Room::Critical { free: 0, needed: self.ballast.bytes() };
+                    act(self)
+                }
+                Ok(Released::Nothing) | Err(_) => Err(LogError::Full { source }),
+            },
+            done => done,
+        }
     }
 
     fn log_mut(&mut self, log: LogKey) -> Result<&mut Log<D>, LogError> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use disk::{LockError, is_out_of_space};
 use thiserror::Error;
-use types::{Coded, LeaderEpoch, Offset, Reason};
+use types::{Coded, DirectoryId, LeaderEpoch, Offset, Reason};
 
 use crate::LogKey;
 use crate::flaw::Flaw;
@@ -107,14 +107,17 @@ pub enum DirectoryError {
     },
     /// A sync failed in it: what is readable there may not be what is stored.
     #[error(
-        "data directory {} is fenced ({cause}): its disk broke a promise, and records there may be \
-         missing although they read well; replace the disk, start with an empty directory and let \
-         the partitions be copied from their other replicas",
-        path.display()
+        "data directory {} is fenced ({cause}): its disk did not keep what it was given; check the \
+         disk (dmesg, smartctl, df), then start with an empty directory on a good one, or, to go on \
+         with what this one really holds, start once with trust_fenced_directory = \"{}\"",
+        path.display(),
+        id.map(|id| id.to_string()).unwrap_or_default()
     )]
     Fenced {
         /// The directory.
         path: PathBuf,
+        /// Which it is, if it says so.
+        id: Option<DirectoryId>,
         /// What happened.
         cause: String,
     },
@@ -171,13 +174,23 @@ impl DirectoryError {
 
 impl Coded for DirectoryError {
     fn reason(&self) -> Reason {
-        Reason::StorageError
+        match self {
+            Self::Fenced { .. } => Reason::DirectoryFenced,
+            Self::InUse { .. }
+            | Self::Unidentified { .. }
+            | Self::Checkpoint { .. }
+            | Self::Storage { .. } => Reason::StorageError,
+        }
     }
 }
 
 /// The directory takes nothing any more: what its disk holds is not known.
 #[derive(Clone, Debug, Error)]
-#[error("data directory {} is fenced: {cause}", path.display())]
+#[error(
+    "data directory {} is fenced ({cause}): the broker ends, and nothing that was not acknowledged \
+     before is promised; its operator has to check the disk",
+    path.display()
+)]
 pub struct Fenced {
     /// The directory.
     pub path: PathBuf,
@@ -242,6 +255,17 @@ pub enum AppendError {
         #[source]
         source: StorageFault,
     },
+    /// Less of the disk is free than the directory was [told](crate::Directory::set_room) to leave.
+    #[error(
+        "the disk is full: {free} bytes are free for records, and {needed} are needed; free space \
+         or shorten retention, or delete topics or records"
+    )]
+    LowSpace {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that have to be for records to be taken.
+        needed: u64,
+    },
     /// The disk refused; the next append may succeed.
     #[error("the append could not be written")]
     Failed {
@@ -268,11 +292,11 @@ impl Coded for AppendError {
             Self::StaleEpoch { .. } => Reason::FencedLeaderEpoch,
             Self::Producer(refusal) => refusal.reason(),
             Self::TooLarge { .. } => Reason::MessageTooLarge,
-            Self::Full { .. } => Reason::StorageFull,
-            Self::Damaged { .. }
-            | Self::Exhausted { .. }
-            | Self::Failed { .. }
-            | Self::Fenced(_) => Reason::StorageError,
+            Self::Full { .. } | Self::LowSpace { .. } => Reason::StorageFull,
+            Self::Fenced(_) => Reason::DirectoryFenced,
+            Self::Damaged { .. } | Self::Exhausted { .. } | Self::Failed { .. } => {
+                Reason::StorageError
+            }
         }
     }
 }
@@ -315,6 +339,17 @@ pub enum LogError {
         #[source]
         source: StorageFault,
     },
+    /// Less of the disk is free than the directory was [told](crate::Directory::set_room) to leave.
+    #[error(
+        "the disk is full: {free} bytes are free, and {needed} are needed for new logs; free space \
+         or shorten retention, or delete topics or records"
+    )]
+    LowSpace {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that have to be for logs to be made.
+        needed: u64,
+    },
     /// The disk refused; trying again may succeed.
     #[error("the log could not be changed")]
     Failed {
@@ -339,8 +374,9 @@ impl Coded for LogError {
             Self::Unknown { .. } => Reason::UnknownTopicOrPartition,
             Self::Exists { .. } => Reason::TopicAlreadyExists,
             Self::OutOfRange { .. } => Reason::OffsetOutOfRange,
-            Self::Full { .. } => Reason::StorageFull,
-            Self::Damaged { .. } | Self::Failed { .. } | Self::Fenced(_) => Reason::StorageError,
+            Self::Full { .. } | Self::LowSpace { .. } => Reason::StorageFull,
+            Self::Fenced(_) => Reason::DirectoryFenced,
+            Self::Damaged { .. } | Self::Failed { .. } => Reason::StorageError,
         }
     }
 }

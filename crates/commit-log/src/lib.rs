@@ -28,6 +28,7 @@
 //! Nothing here reads a clock, draws a random number, logs or spawns more than the threads that
 //! sync files side by side. Which appends are right to make is for `replication` to decide.
 
+mod ballast;
 mod checkpoint;
 mod checksum;
 mod config;
@@ -43,12 +44,14 @@ mod name;
 mod producers;
 mod reader;
 mod resync;
+mod room;
 mod scan;
 pub mod scrub;
 mod segment;
 mod view;
 
-pub use config::{DirectoryConfig, JournalConfig, LogConfig};
+pub use ballast::{Ballast, Released};
+pub use config::{BallastConfig, DirectoryConfig, JournalConfig, LogConfig, LogOwner};
 pub use directory::{
     Append, AppendAt, Appended, Directory, JournalFound, NewLog, Upkeep, UpkeepDone, UpkeepScope,
 };
@@ -61,4 +64,5 @@ pub use producers::{
     Verdict,
 };
 pub use reader::{LogReader, WithinRead};
+pub use room::Room;
 pub use view::{EpochStart, SegmentExtent};

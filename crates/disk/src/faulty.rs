@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Disk, DiskFile, Entry, LockError};
+use crate::{Disk, DiskFile, Entry, LockError, Space};
 use node::NodeId;
 use state::State;
 
@@ -194,8 +194,8 @@ impl Disk for FaultyDisk {
         self.state().sync_dir(dir)
     }
 
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        self.state().free_bytes(dir)
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        self.state().space(dir)
     }
 
     fn lock(&self, path: &Path) -> Result<FaultyLock, LockError> {
@@ -223,6 +223,10 @@ impl DiskFile for FaultyFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.disk.state().set_len(self.node, self.life, len)
+    }
+
+    fn forget_cached(&self) -> io::Result<()> {
+        self.disk.state().forget_cached(self.node, self.life)
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -96,11 +96,11 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
     /// What the system reports; then rule 3 of the law holds.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Bytes that can still be written below `dir`.
+    /// How much can be written below `dir`.
     ///
     /// # Errors
     /// What the system reports.
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    fn space(&self, dir: &Path) -> io::Result<Space>;
 
     /// Takes the exclusive lock that the file `path` stands for, creating the file if needed. The
     /// lock ends with its process, however that ends.
@@ -135,6 +135,22 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the system reports.
     fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Extends the file to `len` bytes that take their room on the disk now: writing into them
+    /// later needs no more. They read as zeros. Nothing happens to a file that is as long.
+    ///
+    /// # Errors
+    /// What the system reports; some of the room may then be taken.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        fill(self, len)
+    }
+
+    /// Has the system forget what it keeps of the file in memory and does not have to write any
+    /// more: after a failed sync only then do reads tell what the disk holds.
+    ///
+    /// # Errors
+    /// What the system reports.
+    fn forget_cached(&self) -> io::Result<()>;
 
     /// The length in bytes.
     ///
@@ -186,6 +202,30 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         self.write_all_vectored_at(&mut [IoSlice::new(bytes)], position)
     }
+}
+
+/// What one write fills while a file is allocated.
+const ZEROS: usize = 1 << 20;
+
+/// Extends a file to `len` bytes by writing zeros.
+fn fill<F: DiskFile + ?Sized>(file: &F, len: u64) -> io::Result<()> {
+    let mut at = file.len()?;
+    let zeros = vec![0; ZEROS];
+    while at < len {
+        let step = usize::try_from(len - at).unwrap_or(ZEROS).min(ZEROS);
+        file.write_all_at(zeros.get(..step).unwrap_or_default(), at)?;
+        at = at.saturating_add(step as u64);
+    }
+    Ok(())
+}
+
+/// The room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What can still be written.
+    pub free: u64,
+    /// What the disk holds when nothing is on it.
+    pub total: u64,
 }
 
 /// One name in a directory.

@@ -4,9 +4,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
+use rustix::fs::{Advice, FallocateFlags};
 use rustix::io::{Errno, pread};
 
-use crate::{Disk, DiskFile, Entry, EntryKind, LockError};
+use crate::{Disk, DiskFile, Entry, EntryKind, LockError, Space, fill};
 
 mod uncached;
 
@@ -93,9 +94,10 @@ impl Disk for RealDisk {
         File::open(dir)?.sync_all()
     }
 
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+    fn space(&self, dir: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(dir)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Space { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
     }
 
     fn lock(&self, path: &Path) -> Result<RealLock, LockError> {
@@ -189,6 +191,22 @@ impl DiskFile for RealFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let from = self.len()?;
+        let Some(missing) = len.checked_sub(from).filter(|missing| *missing != 0) else {
+            return Ok(());
+        };
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), from, missing) {
+            // Not every file system can. Zeros take their room on most of those.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(self, len),
+            done => Ok(done?),
+        }
+    }
+
+    fn forget_cached(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?)
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
-use disk::{Disk, DiskFile, Entry, EntryKind, FaultyDisk, LockError, RealDisk, replace_atomically};
+use disk::{
+    Disk, DiskFile, Entry, EntryKind, FaultyDisk, LockError, RealDisk, Space, replace_atomically,
+};
 
 /// Runs each claim on each implementation, in an empty directory.
 macro_rules! on_every_disk {
@@ -44,6 +46,8 @@ on_every_disk! {
     replacing_a_file_survives_what_an_earlier_attempt_left
     a_second_lock_is_refused_until_the_first_is_dropped
     there_is_room_on_an_empty_disk
+    what_is_allocated_is_there_and_what_was_written_stays
+    what_was_written_reads_well_once_the_cache_has_forgotten_it
 }
 
 fn content<F: DiskFile>(file: &F) -> Vec<u8> {
@@ -200,5 +204,28 @@ fn a_second_lock_is_refused_until_the_first_is_dropped<D: Disk>(disk: &D, dir: &
 }
 
 fn there_is_room_on_an_empty_disk<D: Disk>(disk: &D, dir: &Path) {
-    assert!(disk.free_bytes(dir).unwrap() > 0);
+    let Space { free, total } = disk.space(dir).unwrap();
+    assert!(0 < free && free <= total);
+}
+
+fn what_was_written_reads_well_once_the_cache_has_forgotten_it<D: Disk>(disk: &D, dir: &Path) {
+    let file = disk.create_new(&dir.join("file")).unwrap();
+    file.write_all_at(b"synced ", 0).unwrap();
+    file.sync_data().unwrap();
+    file.write_all_at(b"not yet", 7).unwrap();
+    file.forget_cached().unwrap();
+    assert_eq!(content(&file), b"synced not yet");
+}
+
+fn what_is_allocated_is_there_and_what_was_written_stays<D: Disk>(disk: &D, dir: &Path) {
+    const LEN: u64 = (1 << 20) + 100;
+    let file = disk.create_new(&dir.join("room")).unwrap();
+    file.write_all_at(b"kept", 0).unwrap();
+    file.allocate(LEN).unwrap();
+    assert_eq!(file.len().unwrap(), LEN);
+    let bytes = file.read_vec_at(usize::try_from(LEN).unwrap(), 0).unwrap();
+    assert_eq!(bytes[..4], *b"kept");
+    assert!(bytes[4..].iter().all(|byte| *byte == 0));
+    file.allocate(10).unwrap();
+    assert_eq!(file.len().unwrap(), LEN, "nothing is taken away");
 }

@@ -84,10 +84,14 @@ pub enum Reason {
     RevisionOutOfRange,
     /// A bounded queue or memory budget is full.
     Busy,
-    /// The disk is full.
+    /// The disk is too full, and nothing was written. It passes when there is room again: producers
+    /// try again until their delivery timeout, and then tell.
     StorageFull,
-    /// The data directory failed and is fenced; the broker needs a human.
+    /// The disk refused something; the broker may need a human.
     StorageError,
+    /// A sync failed in the broker's data directory: the broker writes nothing any more and ends.
+    /// Whether what was sent with it is there is not known; another leader may take it again.
+    DirectoryFenced,
     /// The request was not answered within its deadline.
     RequestTimedOut,
     /// The process is shutting down.
@@ -128,6 +132,7 @@ impl Reason {
         Self::Busy,
         Self::StorageFull,
         Self::StorageError,
+        Self::DirectoryFenced,
         Self::RequestTimedOut,
         Self::ShuttingDown,
         Self::UnknownServerError,
@@ -161,6 +166,7 @@ impl Reason {
             Self::LeaderNotAvailable
             | Self::NotEnoughReplicas
             | Self::CoordinatorNotAvailable
+            | Self::DirectoryFenced
             | Self::ShuttingDown => Code::Unavailable,
             Self::RequestTimedOut => Code::Timeout,
             Self::CorruptMessage | Self::StorageError => Code::DataLoss,
@@ -194,6 +200,7 @@ impl Reason {
             Self::StaleBrokerEpoch => "STALE_BROKER_EPOCH",
             Self::DuplicateBrokerRegistration => "DUPLICATE_BROKER_REGISTRATION",
             Self::UnknownBroker => "BROKER_ID_NOT_REGISTERED",
+            Self::DirectoryFenced => "DIRECTORY_FENCED",
             Self::NotController => "NOT_CONTROLLER",
             Self::CoordinatorNotAvailable => "COORDINATOR_NOT_AVAILABLE",
             Self::RevisionOutOfRange => "REVISION_OUT_OF_RANGE",

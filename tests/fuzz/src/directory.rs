@@ -64,6 +64,7 @@ fn config(tape: &mut Tape<'_>) -> DirectoryConfig {
         },
         sync_threads: NonZeroUsize::MIN,
         journal: (flags & 1 == 0).then_some(journal),
+        ..DirectoryConfig::default()
     }
 }
 

@@ -63,13 +63,16 @@ fn refused(cause: ClientError) -> Verdict {
         | Reason::CoordinatorNotAvailable
         | Reason::RevisionOutOfRange
         | Reason::Busy
+        // Deletions, retention and operators make room; who sends waits for them, as for a queue.
+        | Reason::StorageFull
         | Reason::ShuttingDown
         // A topic that was made a moment ago is not known to every broker yet.
         | Reason::UnknownTopicOrPartition => Verdict::Retry(cause),
         // A sync that failed may have left the bytes on the disk.
-        Reason::RequestTimedOut | Reason::StorageError | Reason::UnknownServerError => {
-            Verdict::Doubt(cause)
-        }
+        Reason::RequestTimedOut
+        | Reason::StorageError
+        | Reason::DirectoryFenced
+        | Reason::UnknownServerError => Verdict::Doubt(cause),
         Reason::OutOfOrderSequenceNumber | Reason::UnknownProducerId => {
             Verdict::OutOfSequence(cause)
         }
@@ -85,9 +88,7 @@ fn refused(cause: ClientError) -> Verdict {
         | Reason::TopicAlreadyExists
         | Reason::OffsetOutOfRange
         | Reason::CorruptMessage
-        | Reason::DuplicateBrokerRegistration
-        // It will not go away within a delivery timeout, and somebody has to hear of it.
-        | Reason::StorageFull => Verdict::Final(cause),
+        | Reason::DuplicateBrokerRegistration => Verdict::Final(cause),
     }
 }
 
@@ -140,8 +141,18 @@ mod tests {
 
     #[test]
     fn a_record_that_breaks_a_rule_is_not_tried_again() {
-        for reason in [Reason::MessageTooLarge, Reason::InvalidRecord, Reason::StorageFull] {
+        for reason in [Reason::MessageTooLarge, Reason::InvalidRecord] {
             check(Failure::Refused, reason, Verdict::Final);
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for() {
+        check(Failure::Refused, Reason::StorageFull, Verdict::Retry);
+    }
+
+    #[test]
+    fn what_a_fenced_directory_refuses_may_have_been_written_to_it() {
+        check(Failure::Refused, Reason::DirectoryFenced, Verdict::Doubt);
     }
 }

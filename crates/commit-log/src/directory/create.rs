@@ -78,7 +78,7 @@ impl<D: Disk> Directory<D> {
         if !is_first || self.logs.contains_key(&log) || self.damaged.contains(&log) {
             return Err(LogError::Exists { log });
         }
-        Ok(())
+        self.room.for_logs()
     }
 
     /// Makes each durable under a name that nobody looks for.

@@ -1,30 +1,57 @@
 use std::error::Error;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-use disk::{Disk, DiskFile};
+use disk::{Disk, DiskFile, Entry, EntryKind, is_out_of_space};
 
 use super::Directory;
+use crate::ballast::Released;
 use crate::error::{Action, Fenced, StorageFault};
 
 /// The marker that keeps a fenced directory fenced.
 const FENCE_FILE: &str = "fenced";
 const LONGEST_CAUSE: usize = 4096;
 
+/// Whether a sync failed, known to all who work for a directory from that moment on: nothing is
+/// synced any more, and nothing that was not durable before is answered as durable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fence(Arc<OnceLock<String>>);
+
+impl Fence {
+    /// The first cause stays.
+    pub(super) fn set(&self, fault: &StorageFault) -> &str {
+        self.0.get_or_init(|| describe(fault))
+    }
+
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0.get().is_some()
+    }
+}
+
 impl<D: Disk> Directory<D> {
     /// Gives the directory up for good: after a failed sync the cache may show what the disk does
     /// not hold, so no later success means anything, nor does a restart.
     pub(super) fn fence(&mut self, fault: &StorageFault) -> Fenced {
-        let cause = self.fenced.get_or_insert_with(|| describe(fault)).clone();
-        // The disk that just failed may refuse the marker too. Whoever assigns partitions learns
-        // of the fence from this process then, and it serves nothing until it is restarted.
-        let _marked: Result<(), io::Error> = mark(&self.disk, &self.path, &cause);
+        let cause = self.fence.set(fault).to_owned();
+        // The disk that just failed may refuse the marker too. Nothing is written in this life all
+        // the same, and the next one reads what the disk holds, not what its cache shows.
+        let marked = mark(&self.disk, &self.path, &cause);
+        if marked.is_err_and(|error| is_out_of_space(&error))
+            && matches!(self.ballast.release(), Ok(Released::Yes))
+        {
+            mark(&self.disk, &self.path, &cause).ok();
+        }
         Fenced { path: self.path.clone(), cause }
     }
 
     pub(super) fn check_fence(&self) -> Result<(), Fenced> {
-        match &self.fenced {
-            Some(cause) => Err(Fenced { path: self.path.clone(), cause: cause.clone() }),
+        match self.fence.cause() {
+            Some(cause) => Err(Fenced { path: self.path.clone(), cause: cause.to_owned() }),
             None => Ok(()),
         }
     }
@@ -60,4 +87,27 @@ pub(super) fn read_fence<D: Disk>(disk: &D, path: &Path) -> Result<Option<String
     file.read_exact_at(&mut cause, 0).map_err(Action::Read.failed(&path))?;
     let cause = String::from_utf8_lossy(&cause).into_owned();
     Ok(Some(if cause.is_empty() { "a sync failed".to_owned() } else { cause }))
+}
+
+/// Lets a directory be used again, durably, for what its disk holds: from here on files read as they
+/// lie there, not as the cache still shows them.
+pub(super) fn lift_fence<D: Disk>(disk: &D, path: &Path) -> Result<(), StorageFault> {
+    forget_cached(disk, path)?;
+    let file = path.join(FENCE_FILE);
+    disk.remove_file(&file).map_err(Action::Remove.failed(&file))?;
+    disk.sync_dir(path).map_err(Action::Sync.failed(path))
+}
+
+fn forget_cached<D: Disk>(disk: &D, dir: &Path) -> Result<(), StorageFault> {
+    for Entry { name, kind } in disk.list(dir).map_err(Action::List.failed(dir))? {
+        let path = dir.join(name);
+        match kind {
+            EntryKind::Directory => forget_cached(disk, &path)?,
+            EntryKind::File => {
+                let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
+                file.forget_cached().map_err(Action::Read.failed(&path))?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,13 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use disk::{Disk, DiskFile, EntryKind, replace_atomically};
 use types::{DirectoryId, Timestamp};
 
 use super::Directory;
-use super::fence::read_fence;
+use super::fence::{Fence, lift_fence, read_fence};
 use super::upkeep::{UpkeepStage, side_by_side};
+use crate::ballast::Ballast;
 use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint, Found, JournalPosition};
 use crate::checksum::crc32c;
 use crate::config::DirectoryConfig;
@@ -16,6 +18,7 @@ use crate::journal::replay::{Replay, newest_life};
 use crate::journal::{Journal, JournalStage, discard, folder_in, forget};
 use crate::log::{Log, Past, Recovered, RecoveredLog, Unrecovered, recover, sweep};
 use crate::name::Folder;
+use crate::room::Room;
 
 const LOCK_FILE: &str = "lock";
 const IDENTITY_FILE: &str = "directory.meta";
@@ -45,7 +48,17 @@ impl<D: Disk> Directory<D> {
             .lock(&path.join(LOCK_FILE))
             .map_err(|error| DirectoryError::from_lock(error, path))?;
         if let Some(cause) = read_fence(&disk, path).map_err(&failed)? {
-            return Err(DirectoryError::Fenced { path: path.to_path_buf(), cause });
+            let id = read_identity(&disk, path).map_err(&failed)?;
+            if id.is_none() || id != config.trusted {
+                return Err(DirectoryError::Fenced { path: path.to_path_buf(), id, cause });
+            }
+            lift_fence(&disk, path).map_err(&failed)?;
+        }
+        let space = disk.space(path).map_err(Action::Read.failed(path)).map_err(&failed)?;
+        let ballast = Ballast::new(&disk, path, config.ballast.of(space.total));
+        if space.free < ballast.bytes() {
+            // Recovery writes a little before it can free anything.
+            ballast.release().map_err(&failed)?;
         }
         let folders = folders(&disk, path).map_err(&failed)?;
         let id = identify(&disk, path, &folders, fresh_id)?;
@@ -76,7 +89,10 @@ impl<D: Disk> Directory<D> {
             checkpoint: checkpoint.unwrap_or_default(),
             points_of_damaged: BTreeMap::new(),
             upkeep: UpkeepStage::Idle,
-            fenced: None,
+            ballast: Arc::new(ballast),
+            room: Room::Ample,
+            fence: Fence::default(),
+            leftovers: Vec::new(),
             lock,
         };
         let recovered = directory.take_in_all(folders, &past, now);
@@ -84,7 +100,7 @@ impl<D: Disk> Directory<D> {
             Ok(()) => Ok(directory),
             Err(fault) if fault.is_final() => {
                 let Fenced { path, cause } = directory.fence(&fault);
-                Err(DirectoryError::Fenced { path, cause })
+                Err(DirectoryError::Fenced { path, id: Some(id), cause })
             }
             Err(fault) => Err(failed(fault)),
         }
@@ -217,6 +233,18 @@ fn folders<D: Disk>(disk: &D, path: &Path) -> Result<Vec<(String, Folder)>, Stor
         .collect())
 }
 
+/// Which directory this is, if it says so.
+fn read_identity<D: Disk>(disk: &D, path: &Path) -> Result<Option<DirectoryId>, StorageFault> {
+    let file_path = path.join(IDENTITY_FILE);
+    let mut bytes = [0; IDENTITY_LEN];
+    match disk.open(&file_path).and_then(|file| file.read_exact_at(&mut bytes, 0)) {
+        Ok(()) => Ok(decode_identity(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(Action::Read.failed(&file_path)(error)),
+    }
+}
+
 /// Reads which directory this is, or writes it.
 fn identify<D: Disk>(
     disk: &D,
@@ -226,16 +254,8 @@ fn identify<D: Disk>(
 ) -> Result<DirectoryId, DirectoryError> {
     let file_path = path.join(IDENTITY_FILE);
     let failed = DirectoryError::of(path);
-    let mut bytes = [0; IDENTITY_LEN];
-    match disk.open(&file_path).and_then(|file| file.read_exact_at(&mut bytes, 0)) {
-        Ok(()) => {
-            if let Some(id) = decode_identity(bytes) {
-                return Ok(id);
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-        Err(error) => return Err(failed(Action::Read.failed(&file_path)(error))),
+    if let Some(id) = read_identity(disk, path).map_err(&failed)? {
+        return Ok(id);
     }
     if folders.iter().any(|(_, folder)| matches!(folder, Folder::Log(_))) {
         return Err(DirectoryError::Unidentified { path: path.to_path_buf(), file: IDENTITY_FILE });

@@ -65,7 +65,7 @@ impl<D: Disk> Directory<D> {
         for log in touched.keys().filter_map(|log| self.logs.get(log)) {
             log.publish();
         }
-        if self.fenced.is_none() {
+        if !self.fence.is_set() {
             self.make_durable(&touched, appends, &written);
         }
         written
@@ -91,7 +91,7 @@ impl<D: Disk> Directory<D> {
         };
         let journallable = log.is_durable();
         let touched = touched.entry(key).or_insert(Touched { bytes: 0, appends: 0, journallable });
-        match log.append(append, now) {
+        match log.append(append, now, self.room) {
             Ok(placement) => {
                 let written = Written { log: key, placement };
                 if written.is_new() {
@@ -131,13 +131,14 @@ impl<D: Disk> Directory<D> {
         if !journalled.is_empty() {
             work.push(Sync::Journal);
         }
-        for (synced, outcome) in self.sync_all(work) {
-            match outcome {
-                Ok(()) => self.mark_durable(&synced, &journalled),
-                Err(fault) => {
-                    self.fence(&fault);
-                }
-            }
+        let synced = self.sync_all(work);
+        if let Some(fault) = synced.iter().find_map(|(_, outcome)| outcome.as_ref().err()) {
+            // Nor is what went well believed any more.
+            self.fence(fault);
+            return;
+        }
+        for (synced, _) in &synced {
+            self.mark_durable(synced, &journalled);
         }
     }
 
@@ -194,12 +195,12 @@ impl<D: Disk> Directory<D> {
         self.journal.append(&entries)
     }
 
-    /// Syncs files side by side. Leaves the rest once one has failed.
+    /// Syncs files side by side. Leaves the rest once one has failed, here or in the background.
     fn sync_all(&self, work: Vec<Sync<D>>) -> Vec<(Sync<D>, Result<(), StorageFault>)> {
-        let (disk, journal) = (&self.disk, &self.journal);
+        let (disk, journal, fence) = (&self.disk, &self.journal, &self.fence);
         let over = AtomicBool::new(false);
         let sync = |work: Sync<D>| {
-            if over.load(Ordering::Relaxed) {
+            if over.load(Ordering::Relaxed) || fence.is_set() {
                 return None;
             }
             let synced = match &work {

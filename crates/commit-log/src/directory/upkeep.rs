@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -8,6 +7,7 @@ use disk::Disk;
 use types::{LogId, Timestamp};
 
 use super::Directory;
+use super::fence::Fence;
 use crate::checkpoint::{Checkpoint, JournalPosition, RecoveryPoint};
 use crate::error::{LogError, StorageFault};
 use crate::journal::{Preparation, Prepared};
@@ -39,6 +39,7 @@ pub struct Upkeep<D: Disk> {
     preparation: Option<Preparation>,
     /// What the disk says now.
     current: Checkpoint,
+    fence: Fence,
 }
 
 /// What came of an [`Upkeep`], for [`Directory::finish_upkeep`].
@@ -55,14 +56,14 @@ impl<D: Disk> Upkeep<D> {
     /// Does the work. Waits for the disk, and for nothing else.
     pub fn run(self) -> UpkeepDone<D> {
         let disk = &self.disk;
-        let over = AtomicBool::new(false);
+        let fence = &self.fence;
         let run = |log: LogUpkeep<D>| {
-            if over.load(Ordering::Relaxed) {
+            if fence.is_set() {
                 return None;
             }
             let done = log.run(disk);
-            if done.fault.as_ref().is_some_and(StorageFault::is_final) {
-                over.store(true, Ordering::Relaxed);
+            if let Some(fault) = done.fault.as_ref().filter(|fault| fault.is_final()) {
+                fence.set(fault);
             }
             Some(done)
         };
@@ -72,7 +73,7 @@ impl<D: Disk> Upkeep<D> {
             logs.push(done);
         }
         let mut done = UpkeepDone { logs, checkpoint: None, prepared: None, fault };
-        if done.fault.as_ref().is_some_and(StorageFault::is_final) {
+        if fence.is_set() {
             return done;
         }
         let mut points = self.points;
@@ -93,6 +94,9 @@ impl<D: Disk> Upkeep<D> {
             Some(Ok(prepared)) => done.prepared = Some(prepared),
             Some(Err(fault)) => weigh(&mut done.fault, Some(fault)),
             None => {}
+        }
+        if let Some(fault) = done.fault.as_ref().filter(|fault| fault.is_final()) {
+            fence.set(fault);
         }
         done
     }
@@ -122,7 +126,9 @@ impl<D: Disk> Directory<D> {
         now: Timestamp,
         scope: UpkeepScope,
     ) -> Result<Option<Upkeep<D>>, LogError> {
-        if scope == UpkeepScope::Everything {
+        if scope == UpkeepScope::Everything && !self.fence.is_set() {
+            // What the disk still does not let go of is tried again next time.
+            self.sweep_leftovers().ok();
             for log in self.logs.values_mut() {
                 log.age(now);
             }
@@ -162,6 +168,7 @@ impl<D: Disk> Directory<D> {
             raised_floor,
             preparation,
             current: self.checkpoint.clone(),
+            fence: self.fence.clone(),
         }))
     }
 
@@ -183,6 +190,7 @@ impl<D: Disk> Directory<D> {
             // Nor is what went well believed any more.
             return Err(self.fence(fault).into());
         }
+        self.check_fence()?;
         for done in &logs {
             if let Some(log) = self.logs.get_mut(&done.log) {
                 log.upkept(done);

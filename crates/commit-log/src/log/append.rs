@@ -13,6 +13,7 @@ use crate::error::{Action, AppendError, StorageFault};
 use crate::index::BEFORE_ALL;
 use crate::name::SegmentName;
 use crate::producers::Verdict;
+use crate::room::Room;
 use crate::scan::index_entry;
 use crate::segment::Segment;
 use crate::view::Piece;
@@ -49,11 +50,13 @@ pub(crate) enum Writing {
 
 impl<D: Disk> Log<D> {
     /// Writes batches at the end, in one write, unless they lie in the log already. Readers see
-    /// them from the next [`Log::publish`].
+    /// them from the next [`Log::publish`]. Without `room` nothing is written, but what lies there
+    /// is still told: its producer must not take it for lost.
     pub(crate) fn append(
         &mut self,
         append: &Append,
         now: Timestamp,
+        room: Room,
     ) -> Result<Placement, Failure<AppendError>> {
         let (placed, bytes) = self.place(append).map_err(Failure::Refused)?;
         let base = self.end;
@@ -66,6 +69,7 @@ impl<D: Disk> Log<D> {
                 return Ok(Placement { base: base_offset, end, writing: Writing::Before });
             }
         };
+        room.for_records(append.at, self.config.owner).map_err(Failure::Refused)?;
         self.write(append, &placed, bytes, now)?;
         // What was written may yet be lost, with what is known of its producer.
         self.producers.settle(note);

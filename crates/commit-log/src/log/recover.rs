@@ -21,6 +21,7 @@ use crate::index::Seal;
 use crate::journal::replay::{Journalled, Replay};
 use crate::meta::{META_FILE, Meta, MetaFile, Stage};
 use crate::name::{LogKey, SegmentName, parse_snapshot_file, snapshot_file};
+use crate::room::Room;
 use crate::scan::{Scan, scan};
 use crate::segment::Segment;
 use crate::view::Piece;
@@ -478,7 +479,7 @@ impl<D: Disk> Log<D> {
             let batches = vec![replay.fetch(journalled)?];
             let at = AppendAt::Exactly(journalled.base);
             let append = Append { log: self.key, epoch: journalled.epoch, batches, at };
-            self.append(&append, now).map_err(|failure| match failure {
+            self.append(&append, now, Room::Ample).map_err(|failure| match failure {
                 Failure::Refused(AppendError::Full { source } | AppendError::Failed { source })
                 | Failure::Broken(source) => source,
                 Failure::Refused(refused) => {

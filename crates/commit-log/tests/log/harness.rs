@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use commit_log::{
-    Append, AppendAt, AppendError, Appended, Directory, DirectoryConfig, DirectoryError,
-    JournalConfig, LogConfig, LogError, LogKey, LogReader, Recovered, UpkeepScope,
+    Append, AppendAt, AppendError, Appended, BallastConfig, Directory, DirectoryConfig,
+    DirectoryError, JournalConfig, LogConfig, LogError, LogKey, LogReader, Recovered, UpkeepScope,
 };
 use disk::{Disk, FaultyDisk};
 use record::{Batch, BatchBuilder, Batches, Compression};
@@ -110,6 +110,8 @@ pub(crate) struct Lab {
     pub(crate) disk: FaultyDisk,
     pub(crate) config: LogConfig,
     pub(crate) journal: Option<JournalConfig>,
+    pub(crate) ballast_bytes: u64,
+    pub(crate) trusted: Option<DirectoryId>,
     pub(crate) now: Timestamp,
     directory: Option<Directory<FaultyDisk>>,
     ids: u8,
@@ -127,7 +129,8 @@ impl Lab {
         journal: Option<JournalConfig>,
     ) -> Self {
         let (disk, now) = (FaultyDisk::new(seed), millis(0));
-        let mut lab = Self { disk, config, journal, now, directory: None, ids: 0 };
+        let (directory, ballast_bytes, trusted, ids) = (None, 0, None, 0);
+        let mut lab = Self { disk, config, journal, ballast_bytes, trusted, now, directory, ids };
         lab.open().unwrap();
         lab
     }
@@ -179,6 +182,8 @@ impl Lab {
             log: self.config.clone(),
             sync_threads: NonZeroUsize::MIN,
             journal: self.journal,
+            ballast: BallastConfig { bytes: self.ballast_bytes, percent: 100 },
+            trusted: self.trusted,
         };
         let id = DirectoryId::from_bytes([1; 16]);
         let opened = Directory::open(self.disk.clone(), Path::new(DATA), config, id, self.now)?;

@@ -1,15 +1,24 @@
 //! Random histories of two logs, held against lists in memory.
 
+mod model;
+
 use std::num::NonZeroUsize;
 
-use commit_log::{Append, AppendAt, JournalConfig, LogConfig, LogError, Upkeep, UpkeepScope};
+use commit_log::{
+    Append, AppendAt, JournalConfig, LogConfig, LogError, Room, StorageFault, Upkeep, UpkeepScope,
+};
 use disk::FaultyDisk;
 use proptest::prelude::*;
 use types::{Durability, LeaderEpoch, Timestamp};
 
 use crate::harness::{Found, Lab, batch, key, millis, offset, read_all, records};
+use model::Model;
 
 const LOGS: usize = 2;
+/// Some segments.
+const BALLAST: u64 = 2_000;
+const LOW: Room = Room::Low { free: 0, needed: 1 };
+const CRITICAL: Room = Room::Critical { free: 0, needed: 1 };
 
 /// One thing that happens. Positions are fractions of what is there, in 256ths.
 #[derive(Clone, Debug)]
@@ -59,6 +68,12 @@ enum Event {
     Full {
         room: Option<u8>,
     },
+    /// How much room there is said to be.
+    Room(Room),
+    /// The ballast is made, or given up.
+    Ballast {
+        is_kept: bool,
+    },
     Kill,
     LosePower,
     /// And again during the recovery, after so many operations.
@@ -91,101 +106,15 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::FinishUpkeep),
         3 => (log, any::<u8>(), 0_u16..600).prop_map(|(log, from, max_bytes)|
             Event::Read { log, from, max_bytes }),
-        1 => prop::option::of(any::<u8>()).prop_map(|room| Event::Full { room }),
+        2 => prop::option::of(any::<u8>()).prop_map(|room| Event::Full { room }),
+        1 => prop_oneof![2 => Just(Room::Ample), 1 => Just(LOW), 1 => Just(CRITICAL)]
+            .prop_map(Event::Room),
+        1 => any::<bool>().prop_map(|is_kept| Event::Ballast { is_kept }),
         1 => Just(Event::Kill),
         2 => Just(Event::LosePower),
         1 => (0_u8..60).prop_map(|operations| Event::LosePowerTwice { operations }),
         2 => (0_u8..30).prop_map(|operations| Event::CutPowerAfter { operations }),
     ]
-}
-
-/// What a log must hold.
-#[derive(Clone, Debug)]
-struct Model {
-    start: u64,
-    /// Where the log may begin after a crash instead, if moving it was under way.
-    may_start: Option<u64>,
-    /// A reset to there was under way: after a crash the log may be empty at it.
-    may_be_reset: Option<u64>,
-    /// Deleting it was under way.
-    may_be_gone: bool,
-    /// Whole batches, from at or before `start` to the end.
-    batches: Vec<Vec<Found>>,
-    end: u64,
-    /// Everything below survives.
-    durable: u64,
-    durability: Durability,
-}
-
-impl Model {
-    fn new() -> Self {
-        Self {
-            start: 0,
-            may_start: None,
-            may_be_reset: None,
-            may_be_gone: false,
-            batches: Vec::new(),
-            end: 0,
-            durable: 0,
-            durability: Durability::Fsync,
-        }
-    }
-
-    fn records(&self) -> Vec<Found> {
-        let records = self.batches.concat();
-        records.into_iter().filter(|(at, ..)| self.start <= *at).collect()
-    }
-
-    fn last_epoch(&self) -> u32 {
-        self.batches.last().map_or(0, |batch| batch[0].1)
-    }
-
-    fn push(&mut self, batches: Vec<Vec<Found>>) {
-        for batch in batches {
-            self.end = batch.last().unwrap().0 + 1;
-            self.batches.push(batch);
-        }
-    }
-
-    fn truncate(&mut self, to: u64) {
-        let start = self.start;
-        self.batches.retain_mut(|batch| {
-            // Of a batch that the start lies in, what is before it is gone either way.
-            if to <= batch.last().unwrap().0 {
-                batch.retain(|(at, ..)| *at < start);
-            }
-            !batch.is_empty()
-        });
-        self.end = self.batches.last().map_or(start, |batch| batch.last().unwrap().0 + 1);
-        self.durable = self.durable.min(self.end);
-    }
-
-    fn reset(&mut self, to: u64) {
-        let durability = self.durability;
-        *self = Self { start: to, end: to, durable: to, durability, ..Self::new() };
-    }
-
-    /// Holds what was found after a crash against what had to survive, and goes on from there.
-    fn recovered(&mut self, start: u64, end: u64, found: &[Found]) {
-        if self.may_be_reset == Some(start) && start == end {
-            return self.reset(start);
-        }
-        if start != self.start {
-            assert_eq!(Some(start), self.may_start, "the log begins elsewhere");
-            self.start = start;
-        }
-        assert!(end >= self.durable, "durable to {}, found to {end}", self.durable);
-        assert!(end <= self.end, "more than was ever written");
-        let expected: Vec<Found> =
-            self.records().into_iter().filter(|(at, ..)| *at < end).collect();
-        assert_eq!(found, expected, "another history");
-        self.truncate(end);
-        assert_eq!(self.end, end, "part of a batch");
-        self.durable = end;
-        self.may_start = None;
-        self.may_be_reset = None;
-        self.may_be_gone = false;
-    }
 }
 
 /// A round of upkeep on its way.
@@ -216,6 +145,9 @@ impl Story {
             Some(journal) => Lab::with_journal(seed, config, Some(journal)),
             None => Lab::empty(seed, config),
         };
+        lab.ballast_bytes = BALLAST;
+        lab.kill();
+        lab.directory().ballast().restore().unwrap();
         lab.create(0);
         lab.create(1);
         let models = [Model::new(), Model::new()];
@@ -257,6 +189,8 @@ impl Story {
             Event::Full { room } => {
                 self.lab.disk.set_capacity(room.map(|room| 100 * u64::from(room)));
             }
+            Event::Room(room) => self.lab.directory().set_room(*room),
+            Event::Ballast { is_kept } => self.ballast(*is_kept),
             Event::Kill => self.kill(),
             Event::LosePower => self.lose_power(),
             Event::LosePowerTwice { operations } => {
@@ -296,12 +230,20 @@ impl Story {
             });
             written.push(self.place(log, &words));
         }
+        let room = self.lab.directory().room();
         let answers = self.lab.step(&appends);
         let dead = self.lab.disk.is_without_power();
         for (log, (answer, batches)) in answers.into_iter().zip(written).enumerate() {
             let model = &mut self.models[log];
             match answer {
                 Ok(answer) => {
+                    let at = appends[log].at;
+                    let is_taken = match room {
+                        Room::Ample => true,
+                        Room::Low { .. } => at != AppendAt::End,
+                        Room::Critical { .. } => false,
+                    };
+                    assert!(is_taken || batches.is_empty(), "{room:?} takes no {at:?}");
                     assert_eq!(answer.base_offset.get(), model.end, "an offset given out twice");
                     model.push(batches);
                     assert_eq!(answer.end.get(), model.end);
@@ -446,11 +388,19 @@ impl Story {
             // Without power it may be there or not; on a full disk it is not.
             if !self.lab.disk.is_without_power() {
                 self.lab.disk.set_capacity(None);
+                self.lab.directory().set_room(Room::Ample);
                 let made = self.lab.try_create(key).is_ok();
                 assert!(made || self.lab.disk.is_without_power());
             }
         }
         self.models[log].may_be_gone = self.lab.disk.is_without_power();
+    }
+
+    fn ballast(&mut self, is_kept: bool) {
+        let ballast = self.lab.directory().ballast();
+        let done = if is_kept { ballast.restore() } else { ballast.release().map(drop) };
+        let dead = self.lab.disk.is_without_power();
+        assert!(dead || done.as_ref().err().is_none_or(StorageFault::is_out_of_space));
     }
 
     fn read(&mut self, log: usize, from: u8, max_bytes: u16) {
@@ -485,7 +435,7 @@ impl Story {
 
     fn is_full(&self) -> bool {
         use disk::Disk as _;
-        self.lab.disk.free_bytes(std::path::Path::new("/")).unwrap() < 10_000
+        self.lab.disk.space(std::path::Path::new("/")).unwrap().free < 10_000
     }
 
     fn lose_power(&mut self) {

@@ -8,6 +8,7 @@
     reason = "a claim whose setting fails has failed"
 )]
 
+mod ballast;
 mod deletion;
 mod durability;
 mod harness;
@@ -18,5 +19,6 @@ mod reading;
 mod real;
 mod recovery;
 mod refusals;
+mod room;
 mod scrub;
 mod segments;

@@ -108,6 +108,19 @@ impl FileNode {
         }
     }
 
+    /// Readers see what is on the platter, and what is still to be written there. The length stays.
+    pub(super) fn forget_cached(&mut self) {
+        let len = self.visible.len();
+        self.visible.clone_from(&self.durable);
+        for change in &self.unsynced {
+            match change {
+                Change::Bytes { at, bytes } => overwrite(&mut self.visible, *at, bytes),
+                Change::Length(len) => self.visible.resize(*len, 0),
+            }
+        }
+        self.visible.resize(len, 0);
+    }
+
     pub(super) fn lose_power(&mut self, loss: Loss, random: &mut Random) {
         self.fail_sync(loss, random);
         self.visible.clone_from(&self.durable);

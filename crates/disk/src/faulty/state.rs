@@ -7,7 +7,7 @@ use super::Operation;
 use super::misfortune::{Fate, Misfortune, without_power};
 use super::node::{DirectoryNode, FileNode, Loss, Node, NodeId};
 use super::random::Random;
-use crate::{Entry, EntryKind, LockError};
+use crate::{Entry, EntryKind, LockError, Space};
 
 const ROOT: NodeId = 0;
 
@@ -183,10 +183,10 @@ impl State {
         }
     }
 
-    pub(super) fn free_bytes(&mut self, dir: &Path) -> io::Result<u64> {
+    pub(super) fn space(&mut self, dir: &Path) -> io::Result<Space> {
         self.misfortune.check_power()?;
         self.find(dir)?;
-        Ok(self.room())
+        Ok(Space { free: self.room(), total: self.capacity.unwrap_or(u64::MAX) })
     }
 
     pub(super) fn lock(&mut self, path: &Path) -> Result<u64, LockError> {
@@ -287,6 +287,12 @@ impl State {
                 Err(error)
             }
         }
+    }
+
+    pub(super) fn forget_cached(&mut self, node: NodeId, life: u64) -> io::Result<()> {
+        self.check_life(life)?;
+        self.file_node(node)?.forget_cached();
+        Ok(())
     }
 
     pub(super) fn set_len(&mut self, node: NodeId, life: u64, len: u64) -> io::Result<()> {

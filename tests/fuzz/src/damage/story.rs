@@ -106,6 +106,7 @@ impl Story {
             log,
             sync_threads: NonZeroUsize::MIN,
             journal: (flags < 128).then_some(journal),
+            ..DirectoryConfig::default()
         };
         let disk = FaultyDisk::new(u64::from(seed));
         let now = Timestamp::from_millis(0);
