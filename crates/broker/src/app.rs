@@ -6,15 +6,11 @@ use std::time::Duration;
 
 use cluster::config::TopicConfigs;
 use cluster::{Endpoint, Incarnation, Registration};
-use commit_log::{
-    Damage, Directory, DirectoryConfig, DirectoryError, JournalConfig, Recovered, RecoveredLog,
-};
+use commit_log::{Ballast, Damage, Directory, DirectoryConfig, Recovered, RecoveredLog};
 use daemon::clock::Clock;
 use daemon::http::Door;
 use disk::RealDisk;
-use thiserror::Error;
-use tokio::sync::watch;
-use tokio::task::JoinError;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,9 +18,11 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{error, info, warn};
 use types::{BrokerId, DirectoryId};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::coordinator::Coordinators;
-use crate::directory::{DirectoryQueue, Writer, WriterGone};
+use crate::directory::{DirectoryQueue, Ended, Signals, Writer, WriterGone};
+use crate::disk_space::{DiskKeeper, DiskState, FullSeen, full_seen};
+use crate::failure::{BuildError, RunError};
 use crate::home::Home;
 use crate::housekeeping::Housekeeping;
 use crate::identity::random_id;
@@ -39,65 +37,6 @@ use crate::vitals::BrokerVitals;
 
 /// How long requests that are under way may take to finish when the broker stops.
 const DRAIN: Duration = Duration::from_secs(10);
-
-/// Why a broker could not be built.
-#[derive(Debug, Error)]
-pub enum BuildError {
-    /// The configuration cannot be read.
-    #[error(transparent)]
-    Load(#[from] daemon::config::ConfigError),
-    /// The configuration cannot work.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The port is taken, or the address is not this host's.
-    #[error("cannot listen on {listen}: {source}; choose another address with `listen`")]
-    Bind {
-        /// Where.
-        listen: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The port for health and metrics is taken, or the address is not this host's.
-    #[error("cannot tell health and metrics on {listen}: {source}; choose another `http_listen`")]
-    Probes {
-        /// Where.
-        listen: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// The system has no random numbers to give.
-    #[error("no random bytes: {0}")]
-    Random(#[source] io::Error),
-    /// Recovery of the data directory died.
-    #[error("recovery of the data directory died: {0}")]
-    Recovery(#[source] JoinError),
-}
-
-/// Why a broker ended early.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// It cannot be part of the cluster.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The server failed.
-    #[error("the server failed: {0}")]
-    Server(#[from] tonic::transport::Error),
-    /// Health and metrics cannot be told any more.
-    #[error("the HTTP socket for health and metrics failed: {0}")]
-    Probes(#[source] io::Error),
-    /// There is no thread for the writer.
-    #[error("the writer of the data directory could not be started: {0}")]
-    Writer(#[source] io::Error),
-    /// The writer died.
-    #[error("the writer of the data directory died; its last words are in the log")]
-    WriterDied,
-    /// A task died.
-    #[error("a task of the broker died: {0}")]
-    Task(#[from] JoinError),
-}
 
 /// A broker that holds its port and its data directory, and can run.
 #[derive(Debug)]
@@ -131,7 +70,7 @@ impl Config {
         let listen = self.http_listen();
         let probes = Door::bind(listen).map_err(|source| BuildError::Probes { listen, source })?;
         let clock = Clock::new();
-        let directory = open(self.data_dir.clone(), self.journal(), clock).await?;
+        let directory = open(self.data_dir.clone(), self.directory_config()?, clock).await?;
         let registration = Registration {
             broker: BrokerId::new(self.broker_id),
             endpoint: Endpoint { host, port },
@@ -155,14 +94,11 @@ impl Config {
 
 async fn open(
     path: PathBuf,
-    journal: Option<JournalConfig>,
+    config: DirectoryConfig,
     clock: Clock,
 ) -> Result<Directory<RealDisk>, BuildError> {
     let fresh_id = DirectoryId::from_bytes(random_id().map_err(BuildError::Random)?);
-    let recovery = move || {
-        let config = DirectoryConfig { journal, ..DirectoryConfig::default() };
-        Ok(Directory::open(RealDisk, &path, config, fresh_id, clock.now())?)
-    };
+    let recovery = move || Ok(Directory::open(RealDisk, &path, config, fresh_id, clock.now())?);
     tokio::task::spawn_blocking(recovery).await.map_err(BuildError::Recovery)?
 }
 
@@ -187,21 +123,31 @@ impl App {
     ///
     /// [`RunError`]: the broker could not go on.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let found = found(&self.directory);
+        let mut directory = self.directory;
+        let found = found(&directory);
+        let (ballast, full_seen) = (directory.ballast(), full_seen());
+        let (tell_fence, fenced) = oneshot::channel();
+        let signals = Signals { full_seen: full_seen.clone(), fenced: tell_fence };
+        // Before the first record: a disk that is full already should not be filled to its end.
+        let disk = DiskState::first(&ballast, &self.config.disk);
+        directory.set_room(disk.room());
         let limits = &self.config.limits;
-        let (directory, writer) =
-            Writer::start(self.directory, self.clock, limits.directory_queue, limits.group_commit)
-                .map_err(RunError::Writer)?;
+        let (queue, group) = (limits.directory_queue, limits.group_commit);
+        let (queue, writer) = Writer::start(directory, self.clock, queue, group, signals)
+            .map_err(RunError::Writer)?;
+        let storage = Storage { queue, found, ballast, disk, full_seen };
         let address = self.address;
         info!(service = "broker", broker = %self.registration.broker, %address, http = %self.probes.address(), "listening");
         let Self { config, incoming, probes, registration, clock, topic_defaults, .. } = self;
-        let running =
-            Running::start(&config, topic_defaults, registration, clock, directory, found);
-        let served = running.serve(incoming, probes, shutdown).await;
+        let running = Running::start(&config, topic_defaults, registration, clock, storage);
+        let served = running.serve(incoming, probes, fenced, shutdown).await;
         // Every queue is dropped by now: the writer finishes what it has and ends.
-        let joined = tokio::task::spawn_blocking(|| writer.join()).await?;
-        served?;
-        joined.map_err(|WriterGone| RunError::WriterDied)
+        match tokio::task::spawn_blocking(|| writer.join()).await? {
+            // Whenever it happened, also while the broker stopped: nothing weighs more.
+            Ok(Ended::Fenced(cause)) => Err(RunError::Fenced { directory: config.data_dir, cause }),
+            Ok(Ended::Closed) => served,
+            Ok(Ended::WithoutUpkeep) | Err(WriterGone) => served.and(Err(RunError::WriterDied)),
+        }
     }
 }
 
@@ -233,6 +179,16 @@ fn found(directory: &Directory<RealDisk>) -> Found {
     found
 }
 
+/// The data directory, as the tasks of a broker use it.
+struct Storage {
+    queue: DirectoryQueue,
+    found: Found,
+    ballast: Arc<Ballast<RealDisk>>,
+    /// As it was when the broker started.
+    disk: DiskState,
+    full_seen: FullSeen,
+}
+
 /// The tasks of a broker, and what ends them.
 struct Running {
     server: Server,
@@ -241,10 +197,13 @@ struct Running {
     housekeeping: AbortOnDropHandle<()>,
     vitals: BrokerVitals,
     scrubbing: AbortOnDropHandle<()>,
+    disk: AbortOnDropHandle<()>,
     /// Begins first: requests end.
     drain: Drain,
     /// Cancelled once requests have ended: leaderships end, the coordinator is told.
     leaving: CancellationToken,
+    /// Cancelled when the data directory is fenced: the broker is not well from then on.
+    fenced: CancellationToken,
 }
 
 impl Running {
@@ -253,9 +212,9 @@ impl Running {
         topic_defaults: TopicConfigs,
         registration: Registration,
         clock: Clock,
-        directory: DirectoryQueue,
-        found: Found,
+        storage: Storage,
     ) -> Self {
+        let Storage { queue: directory, found, ballast, disk, full_seen } = storage;
         let drain = Drain::default();
         let leaving = CancellationToken::new();
         let coordinators = Arc::new(Coordinators::new(config.coordinators.clone()));
@@ -265,6 +224,7 @@ impl Running {
         let lease_view = LeaseView::new(lease_seen, clock);
         let own_id = registration.broker;
         let partitions = Partitions::new(own_id, view_seen.clone(), lease_view.clone());
+        let fenced = CancellationToken::new();
         let session = Session {
             coordinators: Arc::clone(&coordinators),
             registration,
@@ -293,6 +253,14 @@ impl Running {
             config.data_dir.clone(),
             config.scrub_interval(),
         );
+        let (disk, disk_seen) = watch::channel(disk);
+        let keeper = DiskKeeper {
+            ballast,
+            limits: config.disk.clone(),
+            directory: directory.downgrade(),
+            state: disk,
+            seen: full_seen,
+        };
         let house = Housekeeping { directory, partitions: partitions.clone(), clock };
         let housekeeping = house.keep(retention_interval, leaving.clone());
         let resources = Resources {
@@ -300,6 +268,8 @@ impl Running {
             coordinators: Arc::clone(&coordinators),
             directory: for_requests,
             lease: lease_view,
+            disk: disk_seen,
+            fenced: fenced.clone(),
             clock,
             topic_defaults,
             scrubs,
@@ -308,6 +278,7 @@ impl Running {
             partitions: resources.partitions.clone(),
             lease: resources.lease.clone(),
             draining: drain.draining.clone(),
+            fenced: fenced.clone(),
         };
         let server = Server::new(config, resources, drain.clone());
         let metadata = watch_metadata(follower, coordinators, floor, leaving.clone());
@@ -318,8 +289,10 @@ impl Running {
             housekeeping: AbortOnDropHandle::new(tokio::spawn(housekeeping)),
             vitals,
             scrubbing: AbortOnDropHandle::new(tokio::spawn(scrubbing.keep(leaving.clone()))),
+            disk: AbortOnDropHandle::new(tokio::spawn(keeper.keep(leaving.clone()))),
             drain,
             leaving,
+            fenced,
         }
     }
 
@@ -327,6 +300,7 @@ impl Running {
         mut self,
         incoming: TcpIncoming,
         probes: Door,
+        fenced: oneshot::Receiver<()>,
         shutdown: CancellationToken,
     ) -> Result<(), RunError> {
         let Drain { draining, tasks } = self.drain;
@@ -347,8 +321,16 @@ impl Running {
                 })),
                 Err(died) => died.into(),
             }),
-            // It goes on for as long as there is a writer.
+            told = fenced => {
+                if told.is_ok() {
+                    self.fenced.cancel();
+                }
+                // What it was is known for certain once the writer has ended.
+                Err(RunError::WriterDied)
+            }
+            // They go on for as long as there is a writer.
             _ = &mut self.housekeeping => Err(RunError::WriterDied),
+            _ = &mut self.disk => Err(RunError::DiskKeeperDied),
         };
         draining.cancel();
         tasks.close();
@@ -371,6 +353,7 @@ impl Running {
         self.scrubbing.await?;
         if ended.is_ok() {
             self.housekeeping.await?;
+            self.disk.await?;
         }
         self.metadata.await?;
         ended

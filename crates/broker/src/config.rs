@@ -2,9 +2,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use commit_log::JournalConfig;
+use commit_log::{BallastConfig, DirectoryConfig, JournalConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use types::DirectoryId;
 use wire::bounds::Bounds;
 
 mod classic;
@@ -30,6 +31,9 @@ pub struct Config {
     pub coordinators: Vec<String>,
     /// Where the partitions lie. Belongs to this broker alone.
     pub data_dir: PathBuf,
+    /// A fenced data directory, by its id, that is to be used all the same: its fence is lifted, and
+    /// its logs are what its disk holds of them. For one start.
+    pub trust_fenced_directory: Option<String>,
     /// Bytes of the journal through which appends to many partitions at once become durable with
     /// one sync. Allocated when first needed. 0: every partition is synced by itself.
     pub journal_bytes: u64,
@@ -58,8 +62,34 @@ pub struct Config {
     pub log_scrub_interval_ms: u64,
     /// How many bytes of them are read in a second.
     pub log_scrub_bytes_per_second: u64,
+    /// Room that is left on the disk.
+    pub disk: DiskLimits,
     /// Bounds of memory and queues.
     pub limits: Limits,
+}
+
+/// How much of the disk is left free. Of bytes and percent the lesser counts, so that one setting
+/// fits large disks and small ones. 0 is no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskLimits {
+    /// With fewer bytes free, what clients produce is refused with `STORAGE_FULL`; everything else
+    /// goes on: reading, retention, deleting records and topics, copies for other replicas, and
+    /// internal topics. It is taken again once a quarter more is free. 5 GiB are what Redpanda's
+    /// `storage_min_free_bytes` has, and some seconds of writing.
+    pub min_free_bytes: u64,
+    /// As `min_free_bytes`, in percent of the disk.
+    pub min_free_percent: u8,
+    /// With fewer bytes free, nothing is taken but what frees space: no records of any kind, and no
+    /// partitions are made. The ballast is given up.
+    pub critical_free_bytes: u64,
+    /// As `critical_free_bytes`, in percent of the disk.
+    pub critical_free_percent: u8,
+    /// A file that holds nothing, so that a full disk has room for what has to be written before
+    /// something can be deleted, and for a start. It is made again when there is room.
+    pub ballast_bytes: u64,
+    /// As `ballast_bytes`, in percent of the disk.
+    pub ballast_percent: u8,
 }
 
 /// How much may wait. What does not fit is refused with `BUSY`, or not read off the network.
@@ -132,6 +162,23 @@ pub enum ConfigError {
         /// Why a topic could not be given that.
         source: cluster::config::ConfigError,
     },
+    /// More than all.
+    #[error("{key} is {found}; it must be at most 100")]
+    Percent {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        found: u8,
+    },
+    /// Not the id of a directory.
+    #[error(
+        "trust_fenced_directory is {found:?}; expected the id of a data directory, as the refusal to \
+         use it names it"
+    )]
+    DirectoryId {
+        /// What it is.
+        found: String,
+    },
     /// No coordinator is named.
     #[error("coordinators is empty; name at least one as host:port")]
     NoCoordinator,
@@ -162,6 +209,7 @@ impl Default for Config {
             rack: String::new(),
             coordinators: vec!["127.0.0.1:7070".to_owned()],
             data_dir: PathBuf::from("data/broker"),
+            trust_fenced_directory: None,
             journal_bytes: 128 * 1024 * 1024,
             num_partitions: 1,
             default_replication_factor: 1,
@@ -175,8 +223,39 @@ impl Default for Config {
             log_segment_bytes: 1024 * 1024 * 1024,
             log_scrub_interval_ms: 7 * 24 * 60 * 60 * 1000,
             log_scrub_bytes_per_second: 10 * 1024 * 1024,
+            disk: DiskLimits::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Default for DiskLimits {
+    fn default() -> Self {
+        Self {
+            min_free_bytes: 5 << 30,
+            min_free_percent: 5,
+            critical_free_bytes: 1 << 30,
+            critical_free_percent: 1,
+            ballast_bytes: 256 << 20,
+            ballast_percent: 1,
+        }
+    }
+}
+
+impl DiskLimits {
+    fn validate(&self) -> Result<(), ConfigError> {
+        for (key, percent) in [
+            ("disk.min_free_percent", self.min_free_percent),
+            ("disk.critical_free_percent", self.critical_free_percent),
+            ("disk.ballast_percent", self.ballast_percent),
+        ] {
+            if 100 < percent {
+                return Err(ConfigError::Percent { key, found: percent });
+            }
+        }
+        at_least("disk.min_free_bytes", self.min_free_bytes, self.critical_free_bytes)?;
+        let critical = u64::from(self.critical_free_percent);
+        at_least("disk.min_free_percent", u64::from(self.min_free_percent), critical)
     }
 }
 
@@ -261,6 +340,8 @@ impl Config {
         at_least("log_retention_check_interval_ms", interval, 1)?;
         self.topic_defaults()?;
         at_least("log_scrub_bytes_per_second", self.log_scrub_bytes_per_second, 1)?;
+        self.trusted_directory()?;
+        self.disk.validate()?;
         self.limits.validate()?;
         if self.coordinators.is_empty() {
             return Err(ConfigError::NoCoordinator);
@@ -284,6 +365,23 @@ impl Config {
     pub(crate) fn scrub_interval(&self) -> Option<Duration> {
         let millis = Some(self.log_scrub_interval_ms).filter(|millis| *millis != 0);
         millis.map(Duration::from_millis)
+    }
+
+    /// The directory whose fence is to be lifted.
+    pub(crate) fn trusted_directory(&self) -> Result<Option<DirectoryId>, ConfigError> {
+        let parse = |text: &String| {
+            let refused = || ConfigError::DirectoryId { found: text.clone() };
+            DirectoryId::parse(text).ok_or_else(refused)
+        };
+        self.trust_fenced_directory.as_ref().map(parse).transpose()
+    }
+
+    /// How the data directory works.
+    pub(crate) fn directory_config(&self) -> Result<DirectoryConfig, ConfigError> {
+        let DiskLimits { ballast_bytes, ballast_percent, .. } = self.disk;
+        let ballast = BallastConfig { bytes: ballast_bytes, percent: ballast_percent };
+        let (journal, trusted) = (self.journal(), self.trusted_directory()?);
+        Ok(DirectoryConfig { journal, ballast, trusted, ..DirectoryConfig::default() })
     }
 
     /// The host and port that others are told, once `bound` is known.

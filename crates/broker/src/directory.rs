@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use commit_log::{
-    Append, AppendError, Appended, LogConfig, LogError, LogKey, LogReader, UpkeepDone,
+    Append, AppendError, Appended, LogConfig, LogError, LogKey, LogReader, Room, UpkeepDone,
 };
 use disk::RealDisk;
 use thiserror::Error;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use types::{Coded, LogId, Offset, Reason};
 
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Ended, Signals, Writer};
 
 use crate::identity::random_id;
 
@@ -99,6 +99,8 @@ enum Request {
         start: Offset,
         done: Changed,
     },
+    /// How much room the disk has.
+    SetRoom(Room),
     /// It is time for a round of upkeep.
     Upkeep,
     /// One was done.
@@ -180,6 +182,11 @@ impl DirectoryQueue {
         start: Offset,
     ) -> Result<(), LogChangeError> {
         self.ask(|done| Request::AdvanceStart { key, start, done }).await
+    }
+
+    /// Tells the writer how much room there is.
+    pub(crate) async fn set_room(&self, room: Room) -> Result<(), WriterGone> {
+        self.requests.send(Request::SetRoom(room)).await.map_err(|_closed| WriterGone)
     }
 
     /// Has the writer do what is to be done every few seconds.

@@ -13,13 +13,14 @@ use disk::RealDisk;
 use record::{Batch, BatchBuilder, Compression};
 use replication::{Acks, Membership};
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use types::{
     BrokerId, DirectoryId, Durability, LeaderEpoch, PartitionEpoch, PartitionId, Revision,
     TimestampType, TopicId, TopicName, TopicPartition,
 };
 
-use crate::directory::{DirectoryQueue, Writer};
+use crate::directory::{DirectoryQueue, Signals, Writer};
+use crate::disk_space::full_seen;
 use crate::lease::{Lease, LeaseView};
 use crate::partition::{Leadership, Partition, Produce, Task, TopicLimits};
 use crate::partitions::{Partitions, View};
@@ -99,7 +100,8 @@ fn writer(folder: &TempDir, clock: Clock) -> (DirectoryQueue, Writer) {
     let config = DirectoryConfig { sync_threads: NonZeroUsize::MIN, ..DirectoryConfig::default() };
     let id = DirectoryId::from_bytes([9; 16]);
     let directory = Directory::open(RealDisk, folder.path(), config, id, clock.now()).unwrap();
-    Writer::start(directory, clock, 16, 16).unwrap()
+    let signals = Signals { full_seen: full_seen(), fenced: oneshot::channel().0 };
+    Writer::start(directory, clock, 16, 16, signals).unwrap()
 }
 
 impl LedPartition {

@@ -9,6 +9,7 @@ use broker::Config;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> io::Result<ExitCode> {
-    let life = daemon::run("broker", async || Config::from_command_line()?.build().await);
+    let build = async || Config::from_command_line()?.build().await;
+    let life = daemon::run_with_codes("broker", build, broker::exit_code);
     Ok(daemon::threads::beside_a_writer("broker")?.block_on(life))
 }

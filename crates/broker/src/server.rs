@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use cluster::config::TopicConfigs;
 use daemon::clock::Clock;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic_health::server::HealthReporter;
 use wire::bounds::{Bounds, Purses};
 use wire::framed::path;
 use wire::v1::broker::admin_service_server::AdminServiceServer;
@@ -18,7 +18,9 @@ use crate::config::Config;
 use crate::coordinator::Coordinators;
 use crate::deletion::Deletion;
 use crate::directory::WeakDirectoryQueue;
+use crate::disk_space::DiskState;
 use crate::fetching::Fetching;
+use crate::health::Health;
 use crate::lease::LeaseView;
 use crate::listing::Listing;
 use crate::partitions::Partitions;
@@ -36,7 +38,7 @@ pub(crate) struct Server {
     data: Data,
     admin: Admin,
     logs: Logs,
-    lease: LeaseView,
+    health: Health,
     bounds: Bounds,
     purses: Purses,
     drain: Drain,
@@ -49,6 +51,9 @@ pub(crate) struct Resources {
     pub(crate) coordinators: Arc<Coordinators>,
     pub(crate) directory: WeakDirectoryQueue,
     pub(crate) lease: LeaseView,
+    pub(crate) disk: watch::Receiver<DiskState>,
+    /// Cancelled when the data directory is fenced.
+    pub(crate) fenced: CancellationToken,
     pub(crate) clock: Clock,
     /// What this broker was told for topics that do not say otherwise.
     pub(crate) topic_defaults: TopicConfigs,
@@ -67,7 +72,7 @@ pub(crate) struct Drain {
 impl Server {
     pub(crate) fn new(config: &Config, resources: Resources, drain: Drain) -> Self {
         let Resources { partitions, coordinators, directory, lease, clock, .. } = resources;
-        let Resources { topic_defaults, scrubs, .. } = resources;
+        let Resources { topic_defaults, scrubs, disk, fenced, .. } = resources;
         let Drain { draining, tasks } = drain;
         let defaults = TopicDefaults {
             partitions: config.num_partitions,
@@ -112,14 +117,15 @@ impl Server {
         };
         let admin = Admin { topics, partitions: partitions.clone(), topic_defaults };
         let logs = Logs { partitions, scrubs, tasks: tasks.clone(), draining: draining.clone() };
-        Self { data, admin, logs, lease, bounds, purses, drain: Drain { draining, tasks } }
+        let health = Health { lease, disk, fenced, draining: draining.clone() };
+        Self { data, admin, logs, health, bounds, purses, drain: Drain { draining, tasks } }
     }
 
     /// Serves until it is told to drain and every connection is done.
     pub(crate) async fn run(self, incoming: TcpIncoming) -> Result<(), tonic::transport::Error> {
         let Drain { draining, tasks } = self.drain;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        tasks.spawn(report_health(health, self.lease, draining.clone()));
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        tasks.spawn(self.health.report(reporter));
         let routes = Routes::new(DataServer::new(self.data))
             .add_service(AdminServiceServer::new(self.admin))
             .add_service(LogServiceServer::new(self.logs))
@@ -134,19 +140,4 @@ impl Server {
 /// Whether requests for `path` carry record batches.
 fn carries_batches(path: &str) -> bool {
     matches!(path, path::PRODUCE | path::PRODUCE_STREAM)
-}
-
-/// Healthy while the broker may lead: a load balancer or an operator waits for it.
-async fn report_health(health: HealthReporter, mut lease: LeaseView, draining: CancellationToken) {
-    loop {
-        if lease.holds() && !draining.is_cancelled() {
-            health.set_serving::<DataServer>().await;
-        } else {
-            health.set_not_serving::<DataServer>().await;
-        }
-        if draining.is_cancelled() {
-            return;
-        }
-        draining.run_until_cancelled(lease.changed()).await;
-    }
 }

@@ -16,6 +16,8 @@ pub(crate) struct BrokerVitals {
     pub(crate) partitions: Partitions,
     pub(crate) lease: LeaseView,
     pub(crate) draining: CancellationToken,
+    /// Cancelled when the data directory is fenced.
+    pub(crate) fenced: CancellationToken,
 }
 
 impl Vitals for BrokerVitals {
@@ -23,6 +25,11 @@ impl Vitals for BrokerVitals {
         let mut reasons = Vec::new();
         if self.draining.is_cancelled() {
             reasons.push("the broker is shutting down".to_owned());
+        }
+        if self.fenced.is_cancelled() {
+            reasons.push(
+                "the data directory is fenced: the broker ends; its log tells why".to_owned(),
+            );
         }
         if !self.lease.holds() {
             reasons.push(

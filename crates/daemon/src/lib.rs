@@ -13,4 +13,4 @@ pub mod vitals;
 
 mod run;
 
-pub use run::{Service, run};
+pub use run::{Service, run, run_with_codes};

@@ -24,11 +24,27 @@ where
     E: Into<Box<dyn Error>>,
     Build: AsyncFnOnce() -> Result<S, E>,
 {
+    run_with_codes(name, build, |_failure| 1).await
+}
+
+/// As [`run`], but a failure's exit code is what `code` says: for those who start the process and
+/// have to tell one failure from another.
+pub async fn run_with_codes<S, E, Build>(
+    name: &'static str,
+    build: Build,
+    code: fn(failure: &(dyn Error + 'static)) -> u8,
+) -> ExitCode
+where
+    S: Service,
+    E: Into<Box<dyn Error>>,
+    Build: AsyncFnOnce() -> Result<S, E>,
+{
     match serve(name, build).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            error!(error = chain(failure.as_ref()), service = name, "service stopped");
-            ExitCode::FAILURE
+            let code = code(failure.as_ref());
+            error!(error = chain(failure.as_ref()), service = name, code, "service stopped");
+            ExitCode::from(code)
         }
     }
 }

@@ -47,6 +47,11 @@ impl UpkeepThread {
         self.work.try_send(upkeep).map_err(|_died| WriterGone)
     }
 
+    /// Whether it ended although there is a writer.
+    pub(super) fn is_dead(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits for the round under way, and returns what was done if the queue did not bring it.
     pub(super) fn join(self) -> Undelivered {
         drop(self.work);

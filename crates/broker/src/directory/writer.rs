@@ -5,7 +5,7 @@ use std::io;
 use std::thread::{Builder, JoinHandle, yield_now};
 use std::time::Duration;
 
-use commit_log::{Append, Directory, LogError, NewLog, UpkeepScope};
+use commit_log::{Append, AppendError, Directory, LogError, NewLog, UpkeepScope};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -15,11 +15,32 @@ use types::{Coded, Offset, Reason};
 
 use super::upkeep::UpkeepThread;
 use super::{AppendResult, DirectoryQueue, Log, Request, WriterGone};
+use crate::disk_space::FullSeen;
+
+/// Whom the writer tells of trouble with the disk.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    pub(crate) full_seen: FullSeen,
+    /// Told when the directory is fenced; dropped when the writer ends. Which of them it was, and
+    /// all that comes later, [`Writer::join`] tells.
+    pub(crate) fenced: oneshot::Sender<()>,
+}
+
+/// How the writer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything queued is written, and the directory is closed.
+    Closed,
+    /// The directory was fenced, for this reason.
+    Fenced(String),
+    /// The thread for upkeep died, without which the journal and the logs fill up.
+    WithoutUpkeep,
+}
 
 /// The writer's thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Ended>,
 }
 
 impl Writer {
@@ -34,11 +55,14 @@ impl Writer {
         clock: Clock,
         queue: usize,
         group_commit: usize,
+        signals: Signals,
     ) -> io::Result<(DirectoryQueue, Self)> {
         let (requests, queue) = mpsc::channel(queue);
         let upkeep = UpkeepThread::start(requests.downgrade())?;
-        let writing =
-            Writing { directory, upkeep, clock, group: Group::default(), created: vec![] };
+        let Signals { full_seen, fenced } = signals;
+        let group = Group { appends: Vec::new(), waiting: Vec::new(), full_seen };
+        let (created, fenced) = (Vec::new(), Some(fenced));
+        let writing = Writing { directory, upkeep, clock, group, created, fenced };
         let company = Company::default();
         let thread = Builder::new()
             .name("directory-writer".to_owned())
@@ -48,7 +72,7 @@ impl Writer {
 
     /// Waits until everything queued is written and the directory is closed, its lock released.
     /// Blocks: drop every [`DirectoryQueue`] first, and do not call it on a runtime's thread.
-    pub(crate) fn join(self) -> Result<(), WriterGone> {
+    pub(crate) fn join(self) -> Result<Ended, WriterGone> {
         self.thread.join().map_err(|_panic| WriterGone)
     }
 }
@@ -103,6 +127,8 @@ struct Writing {
     group: Group,
     /// Logs to be made together, and who waits for each.
     created: Vec<(NewLog, oneshot::Sender<Result<Log, LogError>>)>,
+    /// Until it was told.
+    fenced: Option<oneshot::Sender<()>>,
 }
 
 impl Writing {
@@ -111,7 +137,7 @@ impl Writing {
         mut queue: mpsc::Receiver<Request>,
         group_commit: usize,
         mut company: Company,
-    ) {
+    ) -> Ended {
         let mut taken = Vec::with_capacity(group_commit);
         while queue.blocking_recv_many(&mut taken, group_commit) != 0 {
             company.await_in(&mut queue, &mut taken, self.clock);
@@ -120,12 +146,28 @@ impl Writing {
                 self.take(request);
             }
             self.commit();
+            self.tell_fence();
             company.note(size, self.clock.monotonic().saturating_sub(begun));
+            if self.upkeep.is_dead() {
+                error!("the thread for upkeep of the data directory died");
+                return Ended::WithoutUpkeep;
+            }
         }
         if let Some(done) = self.upkeep.join() {
             report(UPKEEP_FAILED, self.directory.finish_upkeep(done));
         }
-        report("data directory was not closed cleanly", self.directory.close());
+        // It may come to be fenced here, too: in a directory that is, there is nothing to close.
+        let fenced = match self.directory.fenced() {
+            Some(cause) => Some(cause.to_owned()),
+            None => match self.directory.close() {
+                Err(LogError::Fenced(fenced)) => Some(fenced.cause),
+                closed => {
+                    report("data directory was not closed cleanly", closed);
+                    None
+                }
+            },
+        };
+        fenced.map_or(Ended::Closed, Ended::Fenced)
     }
 
     fn take(&mut self, request: Request) {
@@ -142,6 +184,7 @@ impl Writing {
             change @ (Request::Configure { .. }
             | Request::Delete { .. }
             | Request::AdvanceStart { .. }
+            | Request::SetRoom(_)
             | Request::Upkeep
             | Request::Upkept(_)) => change,
         };
@@ -152,12 +195,30 @@ impl Writing {
             Request::Configure { key, config, done } => {
                 answer(done, directory.set_config(key, config));
             }
-            Request::Delete { key, done } => answer(done, directory.delete_log(key)),
+            Request::Delete { key, done } => {
+                answer(done, directory.delete_log(key));
+                // There is more room now, or the ballast was given up for it.
+                self.group.full_seen.tell();
+            }
             Request::AdvanceStart { key, start, done } => {
                 answer(done, directory.advance_log_start(key, start));
+                self.group.full_seen.tell();
             }
+            Request::SetRoom(room) => directory.set_room(room),
             Request::Upkeep => self.begin_upkeep(UpkeepScope::Everything),
             Request::Upkept(done) => report(UPKEEP_FAILED, directory.finish_upkeep(done)),
+        }
+    }
+
+    /// Tells that the directory is fenced, once. It refuses everything by itself from then on.
+    fn tell_fence(&mut self) {
+        if let Some(cause) = self.directory.fenced()
+            && let Some(fenced) = self.fenced.take()
+        {
+            let path = self.directory.path().display();
+            error!(directory = %self.directory.id(), %path, cause, "data directory is fenced");
+            // An error means that the broker ends already.
+            fenced.send(()).ok();
         }
     }
 
@@ -175,12 +236,10 @@ impl Writing {
     /// Has the other thread sync what no step had to, so that no append waits for that.
     fn begin_upkeep(&mut self, scope: UpkeepScope) {
         match self.directory.begin_upkeep(self.clock.now(), scope) {
-            Ok(Some(upkeep)) => {
-                if self.upkeep.run(upkeep).is_err() {
-                    error!("the thread for upkeep of the data directory died; restart the broker");
-                }
-            }
-            Ok(None) => {}
+            // If it could not be handed over, that thread is dead, which is looked at anyway.
+            Ok(Some(upkeep)) => drop(self.upkeep.run(upkeep)),
+            // That there is a fence is told once.
+            Ok(None) | Err(LogError::Fenced(_)) => {}
             Err(failure) => report(UPKEEP_FAILED, Err(failure)),
         }
     }
@@ -200,10 +259,11 @@ fn answer<T>(done: oneshot::Sender<T>, outcome: T) {
 }
 
 /// Appends that become durable together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Group {
     appends: Vec<Append>,
     waiting: Vec<(oneshot::Sender<AppendResult>, OwnedSemaphorePermit)>,
+    full_seen: FullSeen,
 }
 
 impl Group {
@@ -227,11 +287,15 @@ impl Group {
             drop(memory);
             // Logged here, since one who asked for no acks does not hear of it.
             match &outcome {
-                Ok(_) => {}
+                // That the disk is too full was said when it became so, as was a fence.
+                Ok(_) | Err(AppendError::LowSpace { .. } | AppendError::Fenced(_)) => {}
                 Err(failure) if failure.reason() == Reason::StorageError => {
                     error!(error = failure as &dyn std::error::Error, "append failed");
                 }
                 Err(failure) => {
+                    if failure.reason() == Reason::StorageFull {
+                        self.full_seen.tell();
+                    }
                     warn!(error = failure as &dyn std::error::Error, "append was refused");
                 }
             }
@@ -242,7 +306,25 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use commit_log::{AppendAt, DirectoryConfig, LogConfig, LogKey};
+    use tempfile::TempDir;
+    use tokio::sync::Semaphore;
+    use tokio::task::spawn_blocking;
+    use types::{DirectoryId, Durability, LeaderEpoch, PartitionId, TopicId};
+
     use super::*;
+    use crate::disk_space::full_seen;
+    use crate::led_partition::batch;
+
+    fn writer(folder: &TempDir, fenced: oneshot::Sender<()>) -> (DirectoryQueue, Writer) {
+        let (id, clock) = (DirectoryId::from_bytes([9; 16]), Clock::new());
+        let config = DirectoryConfig::default();
+        let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
+        let signals = Signals { full_seen: full_seen(), fenced };
+        Writer::start(opened.unwrap(), clock, 16, 16, signals).unwrap()
+    }
 
     const LONG: Duration = Duration::from_hours(1);
 
@@ -268,5 +350,41 @@ mod tests {
     #[test]
     fn whoever_does_not_come_is_not_waited_for_long() {
         assert_eq!(group(1, 3, 1), 2);
+    }
+
+    #[tokio::test]
+    async fn j10_a_fence_that_comes_while_the_broker_stops_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (told, fenced) = oneshot::channel();
+        let (queue, writer) = writer(&folder, told);
+        let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) };
+        let config = LogConfig { durability: Durability::PageCache, ..LogConfig::default() };
+        queue.create_log(key, config).await.unwrap();
+        let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (epoch, at) = (LeaderEpoch::ZERO, AppendAt::End);
+        let append = Append { log: key, epoch, batches: vec![batch("kept?")], at };
+        queue.slot().await.unwrap().append(append, memory).await.unwrap().unwrap();
+        // What it is about to sync is gone: the disk does not keep it.
+        std::fs::remove_dir_all(folder.path().join(key.to_string())).unwrap();
+        drop(queue);
+        let ended = spawn_blocking(|| writer.join()).await.unwrap().unwrap();
+        assert!(matches!(&ended, Ended::Fenced(cause) if cause.contains("cannot")), "{ended:?}");
+        fenced.await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_fence_is_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (told, fenced) = oneshot::channel();
+        let (queue, writer) = writer(&folder, told);
+        let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) };
+        queue.create_log(key, LogConfig::default()).await.unwrap();
+        std::fs::remove_dir_all(folder.path().join(key.to_string())).unwrap();
+        let refused = queue.delete_log(key).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::DirectoryFenced);
+        fenced.await.unwrap();
+        drop(queue);
+        let ended = spawn_blocking(|| writer.join()).await.unwrap().unwrap();
+        assert!(matches!(ended, Ended::Fenced(_)), "{ended:?}");
     }
 }

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use cluster::config::TopicConfigs;
 use cluster::{MetadataImage, Partition};
-use commit_log::{LogConfig, LogKey};
+use commit_log::{LogConfig, LogKey, LogOwner};
 use replication::Membership;
-use types::{BrokerId, LeaderEpoch, TopicPartition};
+use types::{BrokerId, LeaderEpoch, TopicName, TopicPartition};
 
 use crate::partition::TopicLimits;
 use crate::retention::Retention;
@@ -45,7 +45,7 @@ pub(super) fn duties(
                 let key = LogKey { topic_id: topic.id, partition: number };
                 let duty = Duty {
                     name: TopicPartition::new(topic.name.clone(), number),
-                    config: log_config(&configs),
+                    config: log_config(&topic.name, &configs),
                     lead: lead(&configs, partition, own_id),
                 };
                 duties.insert(key, duty);
@@ -76,8 +76,9 @@ fn lead(configs: &TopicConfigs, partition: &Partition, own_id: BrokerId) -> Opti
     })
 }
 
-fn log_config(configs: &TopicConfigs) -> LogConfig {
+fn log_config(topic: &TopicName, configs: &TopicConfigs) -> LogConfig {
     LogConfig {
+        owner: if topic.is_internal() { LogOwner::Platform } else { LogOwner::Clients },
         segment_bytes: configs.segment_bytes(),
         segment_ms: configs.segment_ms(),
         durability: configs.durability(),
@@ -90,9 +91,7 @@ mod tests {
     use std::sync::Arc;
 
     use cluster::Topic;
-    use types::{
-        Durability, PartitionEpoch, PartitionId, Revision, TimestampType, TopicId, TopicName,
-    };
+    use types::{Durability, PartitionEpoch, PartitionId, Revision, TimestampType, TopicId};
 
     use super::*;
 
@@ -160,6 +159,14 @@ mod tests {
         assert_eq!(lead.limits, TopicLimits { max_message_bytes: 1000, timestamp_type, retention });
         let membership = Membership::new([OWN], 1, Durability::PageCache);
         assert_eq!(lead.membership, membership);
+    }
+
+    #[test]
+    fn the_platforms_own_topics_have_logs_of_its_own() {
+        let owner =
+            |topic| log_config(&TopicName::new(topic).unwrap(), &TopicConfigs::default()).owner;
+        assert_eq!(owner("__consumer_offsets"), LogOwner::Platform);
+        assert_eq!(owner("t"), LogOwner::Clients);
     }
 
     #[test]
