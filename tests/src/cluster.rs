@@ -1,7 +1,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use tempfile::TempDir;
 
@@ -123,6 +123,45 @@ impl Cluster {
         self.registry.get_or_insert_with(|| start_registry(dir, self.registry_address));
     }
 
+    /// Waits until the broker ends by itself; its exit status and its log.
+    ///
+    /// # Panics
+    ///
+    /// It does not.
+    pub fn broker_ends(&mut self) -> (ExitStatus, String) {
+        self.broker.take().expect("the broker runs").wait()
+    }
+
+    /// Starts the broker, told `more` besides, which is to end by itself; its exit status and its
+    /// log.
+    ///
+    /// # Panics
+    ///
+    /// It does not.
+    pub fn broker_refuses(&mut self, more: &str) -> (ExitStatus, String) {
+        let file = self.broker_config(more);
+        let arguments = ["--config".as_ref(), file.as_os_str()];
+        Process::spawn("dohle-broker", arguments).wait()
+    }
+
+    /// Starts the broker, told `more` besides, at its old address.
+    ///
+    /// # Panics
+    ///
+    /// It does not come up.
+    pub fn start_broker(&mut self, more: &str) {
+        let file = self.broker_config(more);
+        let arguments = ["--config".as_ref(), file.as_os_str()];
+        self.broker = Some(Process::start("dohle-broker", arguments, &["broker"]));
+    }
+
+    fn broker_config(&self, more: &str) -> PathBuf {
+        let settings = format!("{more}{}", self.broker_settings);
+        let (at, coordinator) = (self.broker_address, self.coordinator_address);
+        let text = broker_text(self.dir.path(), at, coordinator, &settings);
+        write_config("broker", self.dir.path(), &text)
+    }
+
     /// The command `dohle` with the addresses of this cluster.
     pub fn dohle<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(program("dohle"));
@@ -157,12 +196,15 @@ fn start_broker(
     coordinator: SocketAddr,
     settings: &str,
 ) -> Process {
+    start("broker", dir, &broker_text(dir, listen, coordinator, settings))
+}
+
+fn broker_text(dir: &Path, listen: SocketAddr, coordinator: SocketAddr, settings: &str) -> String {
     let data = dir.join("broker");
-    let text = format!(
+    format!(
         "listen = \"{listen}\"\ndata_dir = \"{}\"\ncoordinators = [\"{coordinator}\"]\n{settings}",
         data.display()
-    );
-    start("broker", dir, &text)
+    )
 }
 
 fn start_registry(dir: &Path, listen: SocketAddr) -> Process {
@@ -172,8 +214,13 @@ fn start_registry(dir: &Path, listen: SocketAddr) -> Process {
 }
 
 fn start(service: &str, dir: &Path, config: &str) -> Process {
-    let file: PathBuf = dir.join(format!("{service}.toml"));
-    fs::write(&file, config).expect("the configuration can be written");
+    let file = write_config(service, dir, config);
     let arguments = ["--config".as_ref(), file.as_os_str()];
     Process::start(&format!("dohle-{service}"), arguments, &[service])
+}
+
+fn write_config(service: &str, dir: &Path, config: &str) -> PathBuf {
+    let file = dir.join(format!("{service}.toml"));
+    fs::write(&file, config).expect("the configuration can be written");
+    file
 }

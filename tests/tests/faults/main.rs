@@ -2,6 +2,8 @@
 //! what happened, to what, and what to do next, and the servers go on.
 
 #[cfg(test)]
+mod failed_sync;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod registry_down;
