@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster::config::TopicConfigs;
 use cluster::{Endpoint, Incarnation, Registration};
-use commit_log::{Ballast, Damage, Directory, DirectoryConfig, Recovered, RecoveredLog};
+use commit_log::{Damage, Directory, DirectoryConfig, Recovered, RecoveredLog};
 use daemon::clock::Clock;
 use daemon::http::Door;
 use disk::RealDisk;
@@ -21,7 +21,7 @@ use types::{BrokerId, DirectoryId};
 use crate::config::Config;
 use crate::coordinator::Coordinators;
 use crate::directory::{DirectoryQueue, Ended, Signals, Writer, WriterGone};
-use crate::disk_space::{DiskKeeper, DiskState, FullSeen, full_seen};
+use crate::disk_space::{DiskKeeper, DiskState, full_seen};
 use crate::failure::{BuildError, RunError};
 use crate::home::Home;
 use crate::housekeeping::Housekeeping;
@@ -135,7 +135,15 @@ impl App {
         let (queue, group) = (limits.directory_queue, limits.group_commit);
         let (queue, writer) = Writer::start(directory, self.clock, queue, group, signals)
             .map_err(RunError::Writer)?;
-        let storage = Storage { queue, found, ballast, disk, full_seen };
+        let (state, disk) = watch::channel(disk);
+        let keeper = DiskKeeper {
+            ballast,
+            limits: self.config.disk.clone(),
+            directory: queue.downgrade(),
+            state,
+            seen: full_seen,
+        };
+        let storage = Storage { queue, found, keeper, disk };
         let address = self.address;
         info!(service = "broker", broker = %self.registration.broker, %address, http = %self.probes.address(), "listening");
         let Self { config, incoming, probes, registration, clock, topic_defaults, .. } = self;
@@ -183,10 +191,8 @@ fn found(directory: &Directory<RealDisk>) -> Found {
 struct Storage {
     queue: DirectoryQueue,
     found: Found,
-    ballast: Arc<Ballast<RealDisk>>,
-    /// As it was when the broker started.
-    disk: DiskState,
-    full_seen: FullSeen,
+    keeper: DiskKeeper,
+    disk: watch::Receiver<DiskState>,
 }
 
 /// The tasks of a broker, and what ends them.
@@ -214,9 +220,9 @@ impl Running {
         clock: Clock,
         storage: Storage,
     ) -> Self {
-        let Storage { queue: directory, found, ballast, disk, full_seen } = storage;
+        let Storage { queue: directory, found, keeper, disk } = storage;
         let drain = Drain::default();
-        let leaving = CancellationToken::new();
+        let (leaving, fenced) = (CancellationToken::new(), CancellationToken::new());
         let coordinators = Arc::new(Coordinators::new(config.coordinators.clone()));
         let (lease, lease_seen) = watch::channel(Lease::default());
         let (registered, floor) = watch::channel(None);
@@ -224,7 +230,6 @@ impl Running {
         let lease_view = LeaseView::new(lease_seen, clock);
         let own_id = registration.broker;
         let partitions = Partitions::new(own_id, view_seen.clone(), lease_view.clone());
-        let fenced = CancellationToken::new();
         let session = Session {
             coordinators: Arc::clone(&coordinators),
             registration,
@@ -243,8 +248,6 @@ impl Running {
             topic_defaults: topic_defaults.clone(),
         };
         let follower = Follower::new(surroundings, found, view);
-        let retention_interval =
-            Duration::from_millis(u64::from(config.log_retention_check_interval_ms));
         let for_requests = directory.downgrade();
         let scrubs = Scrubs::new(clock, for_requests.clone(), config.log_scrub_bytes_per_second);
         let scrubbing = Background::new(
@@ -253,22 +256,14 @@ impl Running {
             config.data_dir.clone(),
             config.scrub_interval(),
         );
-        let (disk, disk_seen) = watch::channel(disk);
-        let keeper = DiskKeeper {
-            ballast,
-            limits: config.disk.clone(),
-            directory: directory.downgrade(),
-            state: disk,
-            seen: full_seen,
-        };
         let house = Housekeeping { directory, partitions: partitions.clone(), clock };
-        let housekeeping = house.keep(retention_interval, leaving.clone());
+        let housekeeping = house.keep(config.retention_interval(), leaving.clone());
         let resources = Resources {
             partitions,
             coordinators: Arc::clone(&coordinators),
             directory: for_requests,
             lease: lease_view,
-            disk: disk_seen,
+            disk,
             fenced: fenced.clone(),
             clock,
             topic_defaults,

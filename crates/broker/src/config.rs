@@ -361,6 +361,11 @@ impl Config {
         (file_bytes > 0).then_some(JournalConfig { file_bytes, ..config })
     }
 
+    /// How often it is looked for records that their topics no longer keep.
+    pub(crate) fn retention_interval(&self) -> Duration {
+        Duration::from_millis(u64::from(self.log_retention_check_interval_ms))
+    }
+
     /// How often all sealed segments are read; `None`: never.
     pub(crate) fn scrub_interval(&self) -> Option<Duration> {
         let millis = Some(self.log_scrub_interval_ms).filter(|millis| *millis != 0);
