@@ -18,7 +18,7 @@ fn a_wrong_command_line_exits_with_2_and_prints_nothing() {
         vec!["consume", "t", "-f", "%q"],
         vec!["topic", "create", "bad!"],
         vec!["topic", "delete", "t"],
-        vec!["sink", "run", "t", "--lake", "hdfs://namenode/lake"],
+        vec!["sink", "run", "t", "--lake", "s3://bucket/lake"],
     ] {
         let ran = dohle(&line, "");
         assert_eq!(ran.code, Some(2), "{line:?}: {ran:?}");
