@@ -3,8 +3,10 @@
 what a lake holds.
 
     flights.py source ARCHIVE          one "carrier TAB json" line a flight, in Avro's JSON form
-    flights.py check ARCHIVE TOPIC_DIR compares the rows of every Avro file below TOPIC_DIR with the
-                                       source as multisets; fails on the first difference
+    flights.py check ARCHIVE TOPIC_DIR [daily]
+                                       compares the rows of every Avro file below TOPIC_DIR with the
+                                       source as multisets; fails on the first difference. Each
+                                       lies in the directory of its hour, or of its day.
 
 The check reads with fastavro, not with anything of ours. ARCHIVE is the package's sdist.
 """
@@ -42,9 +44,10 @@ def source(archive):
         print(flight["carrier"], json.dumps(record, separators=(",", ":")), sep="\t")
 
 
-def check(archive, topic_dir):
+def check(archive, topic_dir, directories="hourly"):
     import fastavro
 
+    levels = {"hourly": 4, "daily": 3}[directories]
     expected = collections.Counter(tuple(flight.values()) for flight in flights(archive))
     columns = None
     found = collections.Counter()
@@ -55,14 +58,14 @@ def check(archive, topic_dir):
             continue
         files += 1
         directories.add(path.parent)
-        hour = "/".join(path.parent.parts[-4:])
+        place = path.parent.parts[-levels:]
         with path.open("rb") as container:
             for row in fastavro.reader(container):
                 columns = columns or tuple(row)
                 moment = row["time_hour"]
-                belongs = f"{moment[0:4]}/{moment[5:7]}/{moment[8:10]}/{moment[11:13]}"
-                if hour != belongs:
-                    sys.exit(f"{path}: a flight of {moment} lies in {hour}")
+                belongs = (moment[0:4], moment[5:7], moment[8:10], moment[11:13])
+                if place != belongs[:levels]:
+                    sys.exit(f"{path}: a flight of {moment} lies in {'/'.join(place)}")
                 found[tuple(row[name] for name in columns)] += 1
     if found != expected:
         missing, extra = expected - found, found - expected
@@ -75,7 +78,7 @@ def check(archive, topic_dir):
 if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1] == "source":
         source(sys.argv[2])
-    elif len(sys.argv) == 4 and sys.argv[1] == "check":
-        check(sys.argv[2], sys.argv[3])
+    elif len(sys.argv) in (4, 5) and sys.argv[1] == "check":
+        check(*sys.argv[2:])
     else:
         sys.exit(__doc__)

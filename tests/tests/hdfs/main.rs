@@ -6,6 +6,10 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod flights;
+#[cfg(test)]
+mod lake;
+#[cfg(test)]
 #[path = "../../../crates/sink/tests/protocol/law.rs"]
 mod law;
 #[cfg(test)]

@@ -1,0 +1,51 @@
+use std::path::Path;
+use std::process::Command;
+
+use e2e::{Cluster, inputs, run};
+
+use crate::lake::say;
+use crate::server::{Hdfs, repository};
+
+const FLIGHTS: usize = 336_776;
+
+/// The main job on real input, by day (of UTC, where the last evening is next year): some 1,100 files. By the hour it is 20,800, which HDFS takes
+/// a quarter of an hour for on a small machine: `DOHLE_FLIGHTS=hourly` chooses that.
+#[test]
+fn every_flight_lands_once_in_its_day() {
+    let directories = std::env::var("DOHLE_FLIGHTS").unwrap_or_else(|_| "daily".to_owned());
+    let found = if directories == "hourly" { "6936" } else { "366" };
+    let inputs = inputs();
+    let hdfs = Hdfs::start();
+    let cluster = Cluster::start();
+    let lake = format!("{}/data/lake", hdfs.url());
+
+    cluster.run(["topic", "create", "flights", "--partitions", "3"], "").expect_success();
+    let source = run(&mut flights("source", &inputs), "").expect_success();
+    assert_eq!(source.lines().count(), FLIGHTS);
+    let folder = repository().join("tests/flights");
+    let schema = format!("--avro=@{}", folder.join("flights.avsc").display());
+    cluster.run(["produce", "flights", &schema, "-K", r"\t"], &source).expect_success();
+
+    let sink = ["sink", "run", "flights", "--lake", &lake, "--time-field", "time_hour"];
+    let sink = sink.into_iter().chain(["--directories", &directories]);
+    let report = cluster.run(sink.clone(), "").expect_success();
+    assert!(report.contains(&format!("{FLIGHTS} rows")), "{report}");
+    say(&report);
+    let again = cluster.run(sink, "").expect_success();
+    assert!(again.contains("nothing"), "a second run has nothing to do: {again}");
+    let verdict = cluster.run(["sink", "verify", "flights", "--lake", &lake], "").expect_success();
+    assert!(verdict.contains("sound"), "{verdict}");
+
+    let copy = hdfs.scratch().join("flights");
+    hdfs.fs(&["-get", "/data/lake/flights", &copy.display().to_string()]);
+    let proof = run(flights("check", &inputs).arg(copy).arg(&directories), "").expect_success();
+    let multiset = format!("in {found} directories: the multiset is the source's");
+    assert!(proof.contains(&multiset), "{proof}");
+}
+
+fn flights(verb: &str, inputs: &Path) -> Command {
+    let mut command = Command::new(inputs.join("venv/bin/python"));
+    let script = repository().join("tests/flights/flights.py");
+    command.arg(script).arg(verb).arg(inputs.join("flights.tar.gz"));
+    command
+}
