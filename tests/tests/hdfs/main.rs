@@ -8,9 +8,13 @@ mod conformance;
 #[cfg(test)]
 mod flights;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 #[path = "../../../crates/sink/tests/protocol/law.rs"]
 mod law;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod sight;
