@@ -15,6 +15,8 @@ mod lake;
 #[path = "../../../crates/sink/tests/protocol/law.rs"]
 mod law;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod server;
