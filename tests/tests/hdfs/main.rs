@@ -4,6 +4,8 @@
 //! `tests/run` fetches HDFS (`tests/hdfs/hdfs setup`) and runs these in a step of their own.
 
 #[cfg(test)]
+mod advice;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod flights;
