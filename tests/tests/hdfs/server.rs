@@ -9,6 +9,9 @@ use tempfile::TempDir;
 /// Two Java programs start in some seconds; on a machine with much else to do it takes a while.
 const PATIENCE: Duration = Duration::from_mins(4);
 
+/// What Hadoop's shell may take for a tree of 20,000 files.
+const SHELL_PATIENCE: Duration = Duration::from_hours(1);
+
 /// One of the two servers that HDFS is made of here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Server {
@@ -93,7 +96,7 @@ impl Hdfs {
 
     fn script(&self, verb: &str, arguments: &[&str]) -> Finished {
         let mut command = Command::new(repository().join("tests/hdfs/hdfs"));
-        run_within(PATIENCE, command.arg(verb).arg(self.dir.path()).args(arguments), "")
+        run_within(SHELL_PATIENCE, command.arg(verb).arg(self.dir.path()).args(arguments), "")
     }
 
     /// A directory in it, as the sink sees it.
