@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -5,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::config::TopicConfigs;
-use cluster::{Endpoint, Incarnation, Registration};
+use cluster::{Endpoint, Incarnation, ListenerName, Registration};
 use commit_log::{Damage, Directory, DirectoryConfig, Recovered, RecoveredLog};
 use daemon::clock::Clock;
 use daemon::http::Door;
@@ -14,9 +15,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::transport::server::TcpIncoming;
 use tracing::{error, info, warn};
 use types::{BrokerId, DirectoryId};
+use wire::bounds::Entrance;
 
 use crate::config::Config;
 use crate::coordinator::Coordinators;
@@ -43,7 +44,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct App {
     config: Config,
     address: SocketAddr,
-    incoming: TcpIncoming,
+    entrances: Vec<Entrance>,
     probes: Door,
     registration: Registration,
     directory: Directory<RealDisk>,
@@ -62,18 +63,15 @@ impl Config {
         self.validate()?;
         let topic_defaults = self.topic_defaults()?;
         open_files::prepare(&mut self.limits);
-        let listen = self.listen;
-        let bind_error = |source| BuildError::Bind { listen, source };
-        let incoming = wire::transport::bind(listen).map_err(bind_error)?;
-        let address = incoming.local_addr().map_err(bind_error)?;
-        let (host, port) = self.advertised(address)?;
+        let Bound { entrances, address, endpoint, listeners } = self.bind()?;
         let listen = self.http_listen();
         let probes = Door::bind(listen).map_err(|source| BuildError::Probes { listen, source })?;
         let clock = Clock::new();
         let directory = open(self.data_dir.clone(), self.directory_config()?, clock).await?;
         let registration = Registration {
             broker: BrokerId::new(self.broker_id),
-            endpoint: Endpoint { host, port },
+            endpoint,
+            listeners,
             rack: self.rack.clone(),
             incarnation: Incarnation::from_bytes(random_id().map_err(BuildError::Random)?),
             directory: directory.id(),
@@ -82,13 +80,44 @@ impl Config {
         Ok(App {
             config,
             address,
-            incoming,
+            entrances,
             probes,
             registration,
             directory,
             topic_defaults,
             clock,
         })
+    }
+}
+
+/// The ports of a broker, and what others are told of them.
+struct Bound {
+    entrances: Vec<Entrance>,
+    /// Of the first.
+    address: SocketAddr,
+    endpoint: Endpoint,
+    listeners: BTreeMap<ListenerName, Endpoint>,
+}
+
+impl Config {
+    fn bind(&self) -> Result<Bound, BuildError> {
+        let listen = self.listen;
+        let bind_error = |source| BuildError::Bind { listen, source };
+        let incoming = wire::transport::bind(listen).map_err(bind_error)?;
+        let address = incoming.local_addr().map_err(bind_error)?;
+        let endpoint = self.advertised(address)?;
+        let mut entrances = vec![Entrance { listener: None, incoming }];
+        let mut listeners = BTreeMap::new();
+        for (name, listener) in self.named_listeners()? {
+            let listen = listener.listen;
+            let bind_error =
+                |source| BuildError::BindListener { name: name.clone(), listen, source };
+            let incoming = wire::transport::bind(listen).map_err(bind_error)?;
+            let told = listener.advertised(incoming.local_addr().map_err(bind_error)?)?;
+            listeners.insert(name.clone(), told);
+            entrances.push(Entrance { listener: Some(name), incoming });
+        }
+        Ok(Bound { entrances, address, endpoint, listeners })
     }
 }
 
@@ -146,9 +175,12 @@ impl App {
         let storage = Storage { queue, found, keeper, disk };
         let address = self.address;
         info!(service = "broker", broker = %self.registration.broker, %address, http = %self.probes.address(), "listening");
-        let Self { config, incoming, probes, registration, clock, topic_defaults, .. } = self;
+        for (listener, advertised) in &self.registration.listeners {
+            info!(service = "broker", %listener, %advertised, "listening as well");
+        }
+        let Self { config, entrances, probes, registration, clock, topic_defaults, .. } = self;
         let running = Running::start(&config, topic_defaults, registration, clock, storage);
-        let served = running.serve(incoming, probes, fenced, shutdown).await;
+        let served = running.serve(entrances, probes, fenced, shutdown).await;
         // Every queue is dropped by now: the writer finishes what it has and ends.
         match tokio::task::spawn_blocking(|| writer.join()).await? {
             // Whenever it happened, also while the broker stopped: nothing weighs more.
@@ -293,13 +325,13 @@ impl Running {
 
     async fn serve(
         mut self,
-        incoming: TcpIncoming,
+        entrances: Vec<Entrance>,
         probes: Door,
         fenced: oneshot::Receiver<()>,
         shutdown: CancellationToken,
     ) -> Result<(), RunError> {
         let Drain { draining, tasks } = self.drain;
-        let mut serving = Box::pin(self.server.run(incoming));
+        let mut serving = Box::pin(self.server.run(entrances));
         // To the end, so that whoever probes hears that the broker is going away.
         let probes = probes.serve("broker", Arc::new(self.vitals), self.leaving.clone());
         let mut probes = AbortOnDropHandle::new(tokio::spawn(probes));

@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cluster::ListenerName;
 use commit_log::{BallastConfig, DirectoryConfig, JournalConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -9,7 +10,10 @@ use types::DirectoryId;
 use wire::bounds::Bounds;
 
 mod classic;
+mod listeners;
 mod topic_defaults;
+
+pub use listeners::Listener;
 
 /// What a broker can be told. Every key has a default; unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +29,9 @@ pub struct Config {
     /// The address that clients and other brokers are told, as `host:port`. Absent: the one
     /// listened on, which works only where that is a single, reachable address.
     pub advertised: Option<String>,
+    /// Where to listen besides, for clients that are to be told other addresses: from outside a
+    /// container network, say.
+    pub listeners: Vec<Listener>,
     /// Where this broker stands; replicas of a partition are spread over racks.
     pub rack: String,
     /// The coordinators, as `host:port`. One that is up is enough to find the others.
@@ -183,19 +190,52 @@ pub enum ConfigError {
     #[error("coordinators is empty; name at least one as host:port")]
     NoCoordinator,
     /// The advertised address is not `host:port`.
-    #[error("advertised is {found:?}; expected host:port")]
+    #[error("{of}advertised is {found:?}; expected host:port")]
     Advertised {
+        /// Which listener, in words.
+        of: String,
+        /// What it is.
+        found: String,
+    },
+    /// The advertised address is the wildcard one.
+    #[error(
+        "{of}advertised is {found:?}, an address that no client can connect to; set it to the \
+         host:port that clients shall use"
+    )]
+    AdvertisedWildcard {
+        /// Which listener, in words.
+        of: String,
         /// What it is.
         found: String,
     },
     /// Clients cannot connect to the wildcard address.
     #[error(
-        "listen is {listen}, an address that no client can connect to; set advertised to the \
+        "{of}listen is {listen}, an address that no client can connect to; set advertised to the \
          host:port that clients shall use"
     )]
     Unreachable {
+        /// Which listener, in words.
+        of: String,
         /// Where the broker listens.
         listen: SocketAddr,
+    },
+    /// A listener cannot be called that.
+    #[error("listeners has one with the name {found:?}; expected {}", ListenerName::RULE)]
+    ListenerName {
+        /// What it is called.
+        found: String,
+    },
+    /// Two listeners have one name.
+    #[error("listeners has two with the name {name}; give each its own")]
+    ListenerTwice {
+        /// The name.
+        name: ListenerName,
+    },
+    /// More listeners than the coordinator takes.
+    #[error("listeners has {found}; expected at most {}", ListenerName::MAX_COUNT)]
+    TooManyListeners {
+        /// How many there are.
+        found: usize,
     },
 }
 
@@ -206,6 +246,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9192)),
             http_listen: None,
             advertised: None,
+            listeners: Vec::new(),
             rack: String::new(),
             coordinators: vec!["127.0.0.1:7070".to_owned()],
             data_dir: PathBuf::from("data/broker"),
@@ -343,6 +384,7 @@ impl Config {
         self.trusted_directory()?;
         self.disk.validate()?;
         self.limits.validate()?;
+        self.named_listeners()?;
         if self.coordinators.is_empty() {
             return Err(ConfigError::NoCoordinator);
         }
@@ -388,23 +430,6 @@ impl Config {
         let (journal, trusted) = (self.journal(), self.trusted_directory()?);
         Ok(DirectoryConfig { journal, ballast, trusted, ..DirectoryConfig::default() })
     }
-
-    /// The host and port that others are told, once `bound` is known.
-    pub(crate) fn advertised(&self, bound: SocketAddr) -> Result<(String, u16), ConfigError> {
-        let Some(advertised) = &self.advertised else {
-            if bound.ip().is_unspecified() {
-                return Err(ConfigError::Unreachable { listen: bound });
-            }
-            return Ok((bound.ip().to_string(), bound.port()));
-        };
-        let parsed = advertised
-            .rsplit_once(':')
-            .and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
-        match parsed {
-            Some((host, port)) if !host.is_empty() => Ok((host, port)),
-            Some(_) | None => Err(ConfigError::Advertised { found: advertised.clone() }),
-        }
-    }
 }
 
 fn at_least(key: &'static str, found: u64, least: u64) -> Result<(), ConfigError> {
@@ -414,10 +439,6 @@ fn at_least(key: &'static str, found: u64, least: u64) -> Result<(), ConfigError
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bound(address: &str) -> SocketAddr {
-        address.parse().unwrap()
-    }
 
     #[test]
     fn the_defaults_work() {
@@ -429,28 +450,5 @@ mod tests {
         let limits = Limits { produce_bytes: 1, ..Limits::default() };
         let error = Config { limits, ..Config::default() }.validate().unwrap_err();
         assert!(error.to_string().starts_with("limits.produce_bytes is 1;"), "{error}");
-    }
-
-    #[test]
-    fn a_port_that_was_chosen_by_the_system_is_advertised() {
-        let told = Config::default().advertised(bound("127.0.0.1:40123"));
-        assert_eq!(told, Ok(("127.0.0.1".to_owned(), 40123)));
-    }
-
-    #[test]
-    fn a_wildcard_address_is_not_advertised() {
-        let told = Config::default().advertised(bound("0.0.0.0:9192"));
-        assert_eq!(told, Err(ConfigError::Unreachable { listen: bound("0.0.0.0:9192") }));
-    }
-
-    #[test]
-    fn an_advertised_address_needs_host_and_port() {
-        let config =
-            |advertised: &str| Config { advertised: Some(advertised.into()), ..Config::default() };
-        let told = |advertised| config(advertised).advertised(bound("0.0.0.0:1"));
-        assert_eq!(told("node1:9192"), Ok(("node1".to_owned(), 9192)));
-        for wrong in ["node1", ":9192", "node1:http"] {
-            assert_eq!(told(wrong), Err(ConfigError::Advertised { found: wrong.to_owned() }));
-        }
     }
 }

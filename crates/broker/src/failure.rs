@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cluster::ListenerName;
 use commit_log::DirectoryError;
 use thiserror::Error;
 use tokio::task::JoinError;
@@ -27,6 +28,19 @@ pub enum BuildError {
     /// The port is taken, or the address is not this host's.
     #[error("cannot listen on {listen}: {source}; choose another address with `listen`")]
     Bind {
+        /// Where.
+        listen: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The port of another listener is taken, or the address is not this host's.
+    #[error(
+        "cannot listen on {listen} for listener {name}: {source}; choose another address with its \
+         `listen`"
+    )]
+    BindListener {
+        /// Which listener.
+        name: ListenerName,
         /// Where.
         listen: SocketAddr,
         /// What the system says.

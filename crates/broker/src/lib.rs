@@ -43,7 +43,7 @@ mod led_partition;
 mod vitals;
 
 pub use app::App;
-pub use config::{Config, ConfigError, DiskLimits, Limits};
+pub use config::{Config, ConfigError, DiskLimits, Limits, Listener};
 pub use coordinator::CoordinatorError;
 pub use failure::{BuildError, RunError, exit_code};
 pub use home::ForeignCluster;

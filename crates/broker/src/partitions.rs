@@ -72,7 +72,7 @@ pub(crate) enum RoutingError {
         in_sync: Vec<BrokerId>,
     },
     /// Another broker leads.
-    #[error("broker {} at {} leads {asked}; send it there", leader.id, leader.endpoint)]
+    #[error("broker {} leads {asked}; send it there", leader.id)]
     OtherLeader {
         /// The partition asked for.
         asked: TopicPartition,

@@ -1,6 +1,7 @@
 //! The gRPC surface: requests become domain values here, answers become messages again.
 
 mod admin;
+mod arrival;
 mod data;
 mod data_server;
 mod delete_records;

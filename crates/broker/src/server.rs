@@ -8,8 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
-use wire::bounds::{Bounds, Purses};
+use wire::bounds::{Bounds, Entrance, Purses};
 use wire::framed::path;
 use wire::v1::broker::admin_service_server::AdminServiceServer;
 use wire::v1::broker::log_service_server::LogServiceServer;
@@ -121,8 +120,8 @@ impl Server {
         Self { data, admin, logs, health, bounds, purses, drain: Drain { draining, tasks } }
     }
 
-    /// Serves until it is told to drain and every connection is done.
-    pub(crate) async fn run(self, incoming: TcpIncoming) -> Result<(), tonic::transport::Error> {
+    /// Serves at all `entrances` until it is told to drain and every connection is done.
+    pub(crate) async fn run(self, entrances: Vec<Entrance>) -> Result<(), tonic::transport::Error> {
         let Drain { draining, tasks } = self.drain;
         let (reporter, health_service) = tonic_health::server::health_reporter();
         tasks.spawn(self.health.report(reporter));
@@ -133,7 +132,7 @@ impl Server {
             .add_service(wire::transport::reflection())
             .add_service(wire::transport::reflection_v1alpha());
         let Self { bounds, purses, .. } = self;
-        wire::bounds::serve(routes, incoming, bounds, &purses, carries_batches, draining).await
+        wire::bounds::serve(routes, entrances, bounds, &purses, carries_batches, draining).await
     }
 }
 

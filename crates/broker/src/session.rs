@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cluster::{ClusterId, Registration};
 use daemon::clock::Clock;
 use thiserror::Error;
@@ -13,10 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use types::{BrokerEpoch, Coded, Reason, Revision};
 use wire::RemoteError;
-use wire::convert::endpoint_to_proto;
-use wire::v1::coordinator::{
-    HeartbeatRequest, HeartbeatResponse, RegisterBrokerRequest, RegisterBrokerResponse,
-};
+use wire::convert::registration_to_proto;
+use wire::v1::coordinator::{HeartbeatRequest, HeartbeatResponse, RegisterBrokerResponse};
 
 use crate::coordinator::{Client, CoordinatorError, Coordinators};
 use crate::home::{ForeignCluster, Home};
@@ -107,13 +104,7 @@ impl Session {
     }
 
     async fn try_to_register(&self) -> Result<RegisterBrokerResponse, CoordinatorError> {
-        let Registration { broker, endpoint, rack, incarnation, directory } = &self.registration;
-        let request = RegisterBrokerRequest {
-            endpoint: Some(endpoint_to_proto(*broker, endpoint)),
-            incarnation_id: Bytes::copy_from_slice(&incarnation.to_bytes()),
-            directory_id: Bytes::copy_from_slice(&directory.to_bytes()),
-            rack: rack.clone(),
-        };
+        let request = registration_to_proto(&self.registration);
         let call = |mut client: Client| {
             let request = request.clone();
             async move { client.register_broker(request).await }

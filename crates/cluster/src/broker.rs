@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
 use types::{BrokerEpoch, BrokerId, DirectoryId};
+
+use crate::ListenerName;
 
 /// Where a broker answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +50,10 @@ pub enum Availability {
 pub struct Broker {
     /// Which broker.
     pub id: BrokerId,
-    /// Where it answers.
+    /// Where it answers other brokers, and clients on a listener that it does not have.
     pub endpoint: Endpoint,
+    /// Where it answers on its other listeners.
+    pub listeners: BTreeMap<ListenerName, Endpoint>,
     /// Its failure domain; empty if none was given.
     pub rack: String,
     /// Its registration: the revision of the command that registered it.
@@ -62,6 +67,12 @@ impl Broker {
     pub fn is_alive(&self) -> bool {
         self.availability == Availability::Unfenced
     }
+
+    /// Where it answers whoever came to some broker on `listener`; `None` is the listener that every
+    /// broker has.
+    pub fn endpoint_on(&self, listener: Option<&ListenerName>) -> &Endpoint {
+        listener.and_then(|name| self.listeners.get(name)).unwrap_or(&self.endpoint)
+    }
 }
 
 /// What a broker says when it registers.
@@ -71,6 +82,8 @@ pub struct Registration {
     pub broker: BrokerId,
     /// Where it will answer.
     pub endpoint: Endpoint,
+    /// Where it will answer on its other listeners.
+    pub listeners: BTreeMap<ListenerName, Endpoint>,
     /// Its failure domain; empty for none.
     pub rack: String,
     /// This life of its process.

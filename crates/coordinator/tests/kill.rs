@@ -55,6 +55,7 @@ async fn serve(client: &mut Client) {
         incarnation_id: vec![1; 16].into(),
         directory_id: vec![2; 16].into(),
         rack: String::new(),
+        listeners: Vec::new(),
     };
     let epoch = loop {
         match client.register_broker(request.clone()).await {

@@ -65,6 +65,7 @@ impl Running {
             incarnation_id: vec![1; 16].into(),
             directory_id: vec![2; 16].into(),
             rack: String::new(),
+            listeners: Vec::new(),
         };
         let response = self.client.register_broker(request).await.unwrap().into_inner();
         assert!(!response.cluster_id.is_empty());

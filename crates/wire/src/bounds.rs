@@ -19,6 +19,7 @@
 mod budget;
 mod connection;
 mod door;
+mod entrance;
 mod error;
 mod framing;
 mod layer;
@@ -32,6 +33,7 @@ mod watch;
 use std::time::Duration;
 
 pub use budget::Held;
+pub use entrance::{Entrance, listener_of};
 pub use purse::{Owed, Purse, Purses};
 pub use serve::serve;
 

@@ -3,6 +3,7 @@
 
 mod error;
 mod ids;
+mod listeners;
 mod metadata;
 mod storage;
 
@@ -11,6 +12,6 @@ pub use ids::{config_entries, required, sixteen_bytes, topic_partition};
 pub use metadata::{
     broker_from_proto, broker_to_proto, delta_from_proto, delta_to_proto, endpoint_from_proto,
     endpoint_to_proto, image_from_proto, image_to_proto, new_topic_from_proto,
-    registration_from_proto, topic_from_proto, topic_to_proto,
+    registration_from_proto, registration_to_proto, topic_from_proto, topic_to_proto,
 };
 pub use storage::{command_from_bytes, command_to_bytes, snapshot_from_chunks, snapshot_to_chunks};

@@ -13,6 +13,7 @@ use wire::v1::broker::{
     ProduceStreamResponse,
 };
 
+use super::arrival::Arrival;
 use super::fetch_stream::FetchStreams;
 use super::produce_stream::ProduceStreams;
 use super::{Forwarder, delete_records, describe, fetch, init_producer_id, offsets, produce};
@@ -59,7 +60,8 @@ impl BrokerService for Data {
         &self,
         request: Request<Streaming<ProduceStreamRequest>>,
     ) -> Result<Response<Self::ProduceStreamStream>, Status> {
-        let answers = self.produce_streams.open(request.into_inner());
+        let arrival = Arrival::of(&request);
+        let answers = self.produce_streams.open(request.into_inner(), arrival);
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -77,7 +79,8 @@ impl BrokerService for Data {
         request: Request<Streaming<FetchStreamRequest>>,
     ) -> Result<Response<Self::FetchStreamStream>, Status> {
         let purse = self.purses.of(request.extensions());
-        let answers = self.fetch_streams.open(request.into_inner(), purse);
+        let arrival = Arrival::of(&request);
+        let answers = self.fetch_streams.open(request.into_inner(), purse, arrival);
         Ok(answers.map(|answers| -> Self::FetchStreamStream { Box::pin(answers) }))
     }
 
@@ -104,9 +107,9 @@ impl BrokerService for Data {
 
     async fn describe_cluster(
         &self,
-        _request: Request<DescribeClusterRequest>,
+        request: Request<DescribeClusterRequest>,
     ) -> Result<Response<DescribeClusterResponse>, Status> {
-        Ok(Response::new(self.cluster.describe()))
+        Ok(Response::new(self.cluster.describe(&Arrival::of(&request))))
     }
 
     async fn describe_topics(
@@ -115,7 +118,9 @@ impl BrokerService for Data {
     ) -> Result<Response<DescribeTopicsResponse>, Status> {
         let purse = self.purses.of(request.extensions());
         let held = purse.take(self.cluster.size(request.get_ref())).await;
-        let described = self.cluster.describe_topics(&self.topics, request.into_inner()).await;
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let described = self.cluster.describe_topics(&self.topics, request, &arrival).await;
         Ok(fetch::owing(Response::new(described.or_status()?), &purse, held))
     }
 }

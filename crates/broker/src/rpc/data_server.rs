@@ -13,6 +13,7 @@ use wire::framed::{path, serve, serve_one};
 use wire::transport::MAX_MESSAGE_BYTES;
 use wire::v1::broker::broker_service_server::BrokerServiceServer;
 
+use super::arrival::Arrival;
 use super::{Data, fetch, produce};
 
 /// `BrokerService` over HTTP/2. Calls that carry batches go around the generated code, which would
@@ -51,14 +52,17 @@ impl Service<Request<Body>> for DataServer {
         match request.uri().path() {
             path::PRODUCE_STREAM => {
                 let open = |request: tonic::Request<_>| {
-                    Ok(tonic::Response::new(data.produce_streams.open(request.into_inner())))
+                    let arrival = Arrival::of(&request);
+                    let answers = data.produce_streams.open(request.into_inner(), arrival);
+                    Ok(tonic::Response::new(answers))
                 };
                 ready(Ok(serve(request, open))).boxed()
             }
             path::FETCH_STREAM => {
                 let open = |request: tonic::Request<_>| {
                     let purse = data.purses.of(request.extensions());
-                    Ok(data.fetch_streams.open(request.into_inner(), purse))
+                    let arrival = Arrival::of(&request);
+                    Ok(data.fetch_streams.open(request.into_inner(), purse, arrival))
                 };
                 ready(Ok(serve(request, open))).boxed()
             }

@@ -10,8 +10,9 @@ use wire::v1::broker::{
 };
 
 use super::Data;
+use super::arrival::Arrival;
 use super::fetch::within;
-use super::forward::{Peer, leader_hint};
+use super::forward::Peer;
 use crate::deletion::{Before, DeletionError};
 
 /// What the leader may take: it syncs the log and removes files, which a busy disk draws out.
@@ -23,16 +24,17 @@ pub(super) async fn delete_records(
 ) -> Result<Response<DeleteRecordsResponse>, Status> {
     within(request.get_ref().partitions.len(), data.fetch_limits)?;
     let asked = request.get_ref().partitions.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    let arrival = Arrival::of(&request);
     let names = asked.iter().map(|(partition, _)| partition.clone()).collect::<Vec<_>>();
     if let Some(leader) = data.forwarder.target(&request, &names) {
         let call = |mut peer: Peer, request| async move { peer.delete_records(request).await };
         let message = request.into_inner();
-        return data.forwarder.ask(&leader, message, PATIENCE, call).await;
+        return data.forwarder.ask(&leader, (message, &arrival), PATIENCE, call).await;
     }
     let mut partitions = Vec::with_capacity(asked.len());
     for (partition, before) in asked {
         let deleted = data.deletion.delete(&partition, before).await;
-        partitions.push(encode(&partition, deleted));
+        partitions.push(encode(&partition, deleted, &arrival));
     }
     Ok(Response::new(DeleteRecordsResponse { partitions }))
 }
@@ -54,7 +56,11 @@ fn decode(asked: &DeleteRecordsPartition) -> Result<(TopicPartition, Before), In
     Ok((partition, before))
 }
 
-fn encode(partition: &TopicPartition, deleted: Result<Offset, DeletionError>) -> DeletedRecords {
+fn encode(
+    partition: &TopicPartition,
+    deleted: Result<Offset, DeletionError>,
+    arrival: &Arrival,
+) -> DeletedRecords {
     let named = DeletedRecords {
         topic: partition.topic.to_string(),
         partition: partition.partition.get(),
@@ -64,7 +70,7 @@ fn encode(partition: &TopicPartition, deleted: Result<Offset, DeletionError>) ->
         Ok(low_watermark) => DeletedRecords { low_watermark: low_watermark.get(), ..named },
         Err(failure) => {
             let leader = match &failure {
-                DeletionError::Routing(routing) => leader_hint(routing),
+                DeletionError::Routing(routing) => arrival.leader_hint(routing),
                 DeletionError::OutOfRange { .. }
                 | DeletionError::Internal { .. }
                 | DeletionError::Log { .. } => None,

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use cluster::Topic;
 use types::{Coded, TopicName};
-use wire::convert::{broker_to_proto, error_to_proto, topic_to_proto};
+use wire::convert::{error_to_proto, topic_to_proto};
 use wire::v1::broker::{
     DescribeClusterResponse, DescribeTopicsRequest, DescribeTopicsResponse, DescribedTopic,
 };
-use wire::v1::types::Broker;
 
+use super::arrival::Arrival;
 use crate::coordinator::Coordinators;
-use crate::partitions::{Partitions, RoutingError, View};
+use crate::partitions::{Partitions, RoutingError};
 use crate::topics::Topics;
 
 /// What one topic and one partition of a description take in memory, in bytes.
@@ -28,13 +28,14 @@ impl Cluster {
         Self { partitions, coordinators }
     }
 
-    pub(super) fn describe(&self) -> DescribeClusterResponse {
+    pub(super) fn describe(&self, arrival: &Arrival) -> DescribeClusterResponse {
         let view = self.partitions.view();
         DescribeClusterResponse {
             cluster_id: view.image.cluster_id().map(ToString::to_string).unwrap_or_default(),
-            brokers: brokers(&view),
+            brokers: arrival.brokers(&view),
             coordinator: self.coordinators.target(),
             metadata_revision: view.image.revision().get(),
+            listener: arrival.name(),
         }
     }
 
@@ -56,6 +57,7 @@ impl Cluster {
         &self,
         topics: &Topics,
         request: DescribeTopicsRequest,
+        arrival: &Arrival,
     ) -> Result<DescribeTopicsResponse, RoutingError> {
         let described = if request.topics.is_empty() {
             self.partitions.topics()?.iter().map(|topic| described(topic)).collect()
@@ -66,7 +68,11 @@ impl Cluster {
             }
             described
         };
-        let brokers = brokers(&self.partitions.view());
+        let mut brokers = arrival.brokers(&self.partitions.view());
+        // Clients ask for this all the time, and have no use for more than one address.
+        for broker in &mut brokers {
+            broker.listeners.clear();
+        }
         Ok(DescribeTopicsResponse { topics: described, brokers })
     }
 
@@ -100,8 +106,4 @@ fn described(topic: &Topic) -> DescribedTopic {
 
 fn refused(name: String, error: &impl Coded) -> DescribedTopic {
     DescribedTopic { name, error: Some(error_to_proto(error, None)), topic: None }
-}
-
-fn brokers(view: &View) -> Vec<Broker> {
-    view.image.brokers().map(|broker| broker_to_proto(broker)).collect()
 }

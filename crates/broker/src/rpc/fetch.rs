@@ -8,7 +8,8 @@ use wire::convert::{error_to_proto, topic_partition};
 use wire::v1::broker::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
 
 use super::Data;
-use super::forward::{Peer, leader_hint};
+use super::arrival::Arrival;
+use super::forward::Peer;
 use crate::fetching::{Asked, FetchError, Fetched, Query};
 
 /// What a fetch may ask for.
@@ -30,19 +31,20 @@ pub(super) async fn fetch(
     let query = decode(request.get_ref(), data.fetch_limits)?;
     let purse = data.purses.of(request.extensions());
     let envelopes = query.partitions.len().saturating_mul(ENVELOPE);
+    let arrival = Arrival::of(&request);
     let names = query.partitions.iter().map(|asked| asked.partition.clone()).collect::<Vec<_>>();
     if let Some(leader) = data.forwarder.target(&request, &names) {
         let call = |mut peer: Peer, request| async move { peer.fetch(request).await };
         let message = request.into_inner();
         // It passes through here: what the leader may return has to be held as well.
         let held = purse.take(envelopes.saturating_add(query.max_bytes)).await;
-        let answer = data.forwarder.ask(&leader, message, query.max_wait, call).await?;
+        let answer = data.forwarder.ask(&leader, (message, &arrival), query.max_wait, call).await?;
         return Ok(owing(answer, &purse, held));
     }
     let mut held = purse.take(envelopes).await;
     let mut partitions = Vec::with_capacity(query.partitions.len());
     for fetched in data.fetching.fetch(query, &purse).await {
-        let (partition, batches) = encode(fetched);
+        let (partition, batches) = encode(fetched, &arrival);
         partitions.push(partition);
         held.absorb(batches);
     }
@@ -103,7 +105,7 @@ fn or_default(given: u32, default: usize) -> usize {
 }
 
 /// The message, and what the batches in it hold.
-pub(super) fn encode(fetched: Fetched) -> (FetchedPartition, Held) {
+pub(super) fn encode(fetched: Fetched, arrival: &Arrival) -> (FetchedPartition, Held) {
     let Fetched { partition, outcome } = fetched;
     let TopicPartition { topic, partition } = partition;
     let named = FetchedPartition {
@@ -125,15 +127,15 @@ pub(super) fn encode(fetched: Fetched) -> (FetchedPartition, Held) {
             };
             (message, held)
         }
-        Err(failure) => (failed(&failure, named), Held::default()),
+        Err(failure) => (failed(&failure, named, arrival), Held::default()),
     }
 }
 
-fn failed(failure: &FetchError, named: FetchedPartition) -> FetchedPartition {
+fn failed(failure: &FetchError, named: FetchedPartition, arrival: &Arrival) -> FetchedPartition {
     let error = |leader| Some(error_to_proto(failure, leader));
     match failure {
         FetchError::Routing(routing) => {
-            FetchedPartition { error: error(leader_hint(routing)), ..named }
+            FetchedPartition { error: error(arrival.leader_hint(routing)), ..named }
         }
         FetchError::OutOfRange { start, end, .. } => FetchedPartition {
             error: error(None),

@@ -11,6 +11,7 @@ use wire::convert::topic_partition;
 use wire::to_status;
 use wire::v1::broker::{FetchStreamRequest, FetchStreamResponse};
 
+use super::arrival::Arrival;
 use super::fetch::{Limits, asked_of, encode, within};
 use crate::fetching::{
     Advance, Assignments, Credit, FetchError, Fetched, Fetching, LargeBatch, Parked,
@@ -42,6 +43,7 @@ impl FetchStreams {
         &self,
         requests: impl Stream<Item = Requested> + Send + 'static,
         purse: Purse,
+        arrival: Arrival,
     ) -> Response<impl Stream<Item = Answered> + Send + 'static> {
         let owed = purse.account();
         let serving = Serving {
@@ -53,6 +55,7 @@ impl FetchStreams {
                 purse,
                 held: Held::default(),
                 owed: owed.clone(),
+                arrival,
             },
             requests: Box::pin(requests),
             parked: FuturesUnordered::new(),
@@ -95,6 +98,7 @@ struct Reader {
     held: Held,
     /// What the answers hold that are on their way.
     owed: Owed,
+    arrival: Arrival,
 }
 
 impl<R: Stream<Item = Requested>> Serving<R> {
@@ -184,7 +188,7 @@ impl Reader {
                 Err(error)
             }
         };
-        let (fetched, held) = encode(Fetched { partition, outcome });
+        let (fetched, held) = encode(Fetched { partition, outcome }, &self.arrival);
         self.owed.add(held);
         Some(Ok(FetchStreamResponse { partition: Some(fetched) }))
     }

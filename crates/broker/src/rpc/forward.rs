@@ -5,17 +5,13 @@ use cluster::Broker;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use types::TopicPartition;
-use wire::convert::endpoint_to_proto;
 use wire::transport::MAX_MESSAGE_BYTES;
 use wire::v1::broker::broker_service_client::BrokerServiceClient;
-use wire::v1::types::BrokerEndpoint;
 
+use super::arrival::{Arrival, was_forwarded};
 use crate::channels::Channels;
 use crate::partitions::{Partitions, RoutingError};
 
-/// Marks a request that a broker passed on: it is answered where it arrives, so that two brokers
-/// with different metadata do not send it back and forth.
-const FORWARDED: &str = "dohle-forwarded";
 /// What the way there and back may take, beyond what the request itself may.
 const WAY: Duration = Duration::from_secs(5);
 
@@ -42,7 +38,7 @@ impl Forwarder {
         request: &Request<T>,
         asked: &[TopicPartition],
     ) -> Option<Arc<Broker>> {
-        if request.metadata().contains_key(FORWARDED) {
+        if was_forwarded(request) {
             return None;
         }
         let mut target = None;
@@ -60,11 +56,12 @@ impl Forwarder {
         target
     }
 
-    /// Asks `leader` what this broker was asked. `patience` is what the request itself may take.
+    /// Asks `leader`, where brokers find it, what a client that came by `arrival` asked this one.
+    /// `patience` is what the request itself may take.
     pub(super) async fn ask<T, U, Answer>(
         &self,
         leader: &Broker,
-        message: T,
+        (message, arrival): (T, &Arrival),
         patience: Duration,
         call: impl FnOnce(Peer, Request<T>) -> Answer,
     ) -> Result<Response<U>, Status>
@@ -78,28 +75,14 @@ impl Forwarder {
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let mut request = Request::new(message);
         request.set_timeout(patience.saturating_add(WAY));
-        let mark = tonic::metadata::MetadataValue::from_static("1");
-        request.metadata_mut().insert(FORWARDED, mark);
+        arrival.pass_on(request.metadata_mut());
         call(peer, request).await
     }
 }
 
 fn unreachable(leader: &Broker, error: &tonic::transport::Error) -> Status {
-    let message = format!("broker {} at {} leads: {error}", leader.id, leader.endpoint);
+    let Broker { id, endpoint, .. } = leader;
+    let message =
+        format!("broker {id} leads, and this one does not reach it at {endpoint}: {error}");
     Status::new(Code::Unavailable, message)
-}
-
-/// Where to go instead, for the body of an answer.
-pub(super) fn leader_hint(error: &RoutingError) -> Option<BrokerEndpoint> {
-    match error {
-        RoutingError::OtherLeader { leader, .. } => {
-            Some(endpoint_to_proto(leader.id, &leader.endpoint))
-        }
-        RoutingError::NoMetadata
-        | RoutingError::UnknownTopic { .. }
-        | RoutingError::UnknownPartition { .. }
-        | RoutingError::NoLeader { .. }
-        | RoutingError::Unusable { .. }
-        | RoutingError::NotLeading { .. } => None,
-    }
 }

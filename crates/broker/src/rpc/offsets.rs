@@ -10,8 +10,9 @@ use wire::v1::broker::{
 };
 
 use super::Data;
+use super::arrival::Arrival;
 use super::fetch::{ENVELOPE, owing, within};
-use super::forward::{Peer, leader_hint};
+use super::forward::Peer;
 use crate::listing::{At, Listed, ListingError};
 
 pub(super) async fn list_offsets(
@@ -22,17 +23,18 @@ pub(super) async fn list_offsets(
     let asked = request.get_ref().partitions.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     let purse = data.purses.of(request.extensions());
     let held = purse.take(asked.len().saturating_mul(ENVELOPE)).await;
+    let arrival = Arrival::of(&request);
     let names = asked.iter().map(|(partition, _)| partition.clone()).collect::<Vec<_>>();
     if let Some(leader) = data.forwarder.target(&request, &names) {
         let call = |mut peer: Peer, request| async move { peer.list_offsets(request).await };
         let message = request.into_inner();
-        let answer = data.forwarder.ask(&leader, message, Duration::ZERO, call).await?;
+        let answer = data.forwarder.ask(&leader, (message, &arrival), Duration::ZERO, call).await?;
         return Ok(owing(answer, &purse, held));
     }
     let mut offsets = Vec::with_capacity(asked.len());
     for (partition, at) in asked {
         let listed = data.listing.list(&partition, at).await;
-        offsets.push(encode(&partition, listed));
+        offsets.push(encode(&partition, listed, &arrival));
     }
     Ok(owing(Response::new(ListOffsetsResponse { offsets }), &purse, held))
 }
@@ -47,7 +49,11 @@ fn decode(asked: &ListOffsetsPartition) -> Result<(TopicPartition, At), InvalidM
     Ok((partition, at))
 }
 
-fn encode(partition: &TopicPartition, listed: Result<Listed, ListingError>) -> ListedOffset {
+fn encode(
+    partition: &TopicPartition,
+    listed: Result<Listed, ListingError>,
+    arrival: &Arrival,
+) -> ListedOffset {
     let named = ListedOffset {
         topic: partition.topic.to_string(),
         partition: partition.partition.get(),
@@ -62,7 +68,7 @@ fn encode(partition: &TopicPartition, listed: Result<Listed, ListingError>) -> L
         },
         Err(failure) => {
             let leader = match &failure {
-                ListingError::Routing(routing) => leader_hint(routing),
+                ListingError::Routing(routing) => arrival.leader_hint(routing),
                 ListingError::Read { .. } | ListingError::ShuttingDown => None,
             };
             ListedOffset { error: Some(error_to_proto(&failure, leader)), ..named }

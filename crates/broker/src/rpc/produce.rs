@@ -10,7 +10,8 @@ use wire::v1::broker::{self, ProduceRequest, ProduceResponse};
 use wire::v1::types::{Error, Record};
 
 use super::Data;
-use super::forward::{Peer, leader_hint};
+use super::arrival::Arrival;
+use super::forward::Peer;
 use crate::partitions::RoutingError;
 use crate::producing::{Append, AppendFailure, NewRecord, Payload};
 use crate::topics::TopicError;
@@ -36,18 +37,19 @@ pub(super) async fn produce(
         Ok(found) => found,
         Err(error) => return Ok(Response::new(refused(&error, partition))),
     };
+    let arrival = Arrival::of(&request);
     let partition = partition.unwrap_or_else(|| data.producing.choose(&found, &payload));
     let partition = TopicPartition::new(topic, partition);
     if let Some(leader) = data.forwarder.target(&request, std::slice::from_ref(&partition)) {
         let chosen = Some(partition.partition.get());
         let message = ProduceRequest { partition: chosen, ..request.into_inner() };
         let call = |mut peer: Peer, request| async move { peer.produce(request).await };
-        return data.forwarder.ask(&leader, message, timeout, call).await;
+        return data.forwarder.ask(&leader, (message, &arrival), timeout, call).await;
     }
     let append = Append { partition: partition.clone(), acks, timeout, payload };
     let outcome = data.producing.append_and_wait(append).await;
     let log_start_offset = data.listing.log_start(&partition);
-    let (base_offset, error) = encode(outcome);
+    let (base_offset, error) = encode(outcome, &arrival);
     let partition = partition.partition.get();
     Ok(Response::new(ProduceResponse { partition, base_offset, error, log_start_offset }))
 }
@@ -111,11 +113,14 @@ pub(super) fn timeout_of(millis: u32) -> Duration {
 }
 
 /// The base offset and the error of an answer.
-pub(super) fn encode(outcome: Result<Acknowledged, AppendFailure>) -> (Option<u64>, Option<Error>) {
+pub(super) fn encode(
+    outcome: Result<Acknowledged, AppendFailure>,
+    arrival: &Arrival,
+) -> (Option<u64>, Option<Error>) {
     match outcome {
         Ok(acknowledged) => (acknowledged.base_offset.map(types::Offset::get), None),
         Err(failure) => {
-            let leader = routing(&failure).and_then(leader_hint);
+            let leader = routing(&failure).and_then(|error| arrival.leader_hint(error));
             (None, Some(error_to_proto(&failure, leader)))
         }
     }

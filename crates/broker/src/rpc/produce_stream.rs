@@ -11,6 +11,7 @@ use wire::convert::{error_to_proto, topic_partition};
 use wire::v1::broker::{ProduceStreamRequest, ProduceStreamResponse};
 use wire::{InvalidMessage, to_status};
 
+use super::arrival::Arrival;
 use super::produce::{acks_of, encode, timeout_of};
 use crate::listing::Listing;
 use crate::partition::Answer;
@@ -73,9 +74,11 @@ impl ProduceStreams {
     pub(super) fn open(
         &self,
         requests: impl Stream<Item = Requested> + Send + 'static,
+        arrival: Arrival,
     ) -> impl Stream<Item = Answered> + Send + 'static {
         let serving = Serving {
             streams: self.clone(),
+            arrival,
             requests: Box::pin(requests),
             input: Input::Open,
             in_flight: InFlight { bytes: 0, max: self.max_in_flight },
@@ -89,7 +92,7 @@ impl ProduceStreams {
 
     /// Takes up one request. Returns once it is in the partition's queue, so that the next one
     /// for the same partition comes behind it.
-    async fn queue(&self, request: ProduceStreamRequest) -> Pending {
+    async fn queue(&self, request: ProduceStreamRequest, arrival: Arrival) -> Pending {
         let bytes = request.batches.len();
         let correlation_id = request.correlation_id;
         let mut answer = ProduceStreamResponse { correlation_id, ..Default::default() };
@@ -97,24 +100,25 @@ impl ProduceStreams {
             Ok(append) => append,
             Err(error) => {
                 answer.error = Some(error_to_proto(&error, None));
-                return Pending { bytes, answer, outcome: None };
+                return Pending { bytes, answer, outcome: None, arrival };
             }
         };
         answer.log_start_offset = self.listing.log_start(&append.partition);
         let outcome = match self.producing.append(append, WhenFull::Wait).await {
             Ok(outcome) => Some(outcome),
             Err(failure) => {
-                (answer.base_offset, answer.error) = encode(Err(failure));
+                (answer.base_offset, answer.error) = encode(Err(failure), &arrival);
                 None
             }
         };
-        Pending { bytes, answer, outcome }
+        Pending { bytes, answer, outcome, arrival }
     }
 }
 
 /// One stream that is served.
 struct Serving<R> {
     streams: ProduceStreams,
+    arrival: Arrival,
     requests: Pin<Box<R>>,
     input: Input,
     in_flight: InFlight,
@@ -136,7 +140,8 @@ impl<R: Stream<Item = Requested>> Serving<R> {
                 request = self.requests.next(), if may_read => match request {
                     Some(Ok(request)) => {
                         self.in_flight.add(request.batches.len());
-                        self.pending.push(self.streams.queue(request).await);
+                        let arrival = self.arrival.clone();
+                        self.pending.push(self.streams.queue(request, arrival).await);
                     }
                     Some(Err(status)) => self.input = Input::Broken(status),
                     None => self.input = Input::Complete,
@@ -161,6 +166,7 @@ struct Pending {
     answer: ProduceStreamResponse,
     /// `None` if it is known already.
     outcome: Option<Answer>,
+    arrival: Arrival,
 }
 
 impl Future for Pending {
@@ -169,7 +175,7 @@ impl Future for Pending {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(outcome) = &mut self.outcome {
             let outcome = ready!(Pin::new(outcome).poll(context)).map_err(AppendFailure::from);
-            (self.answer.base_offset, self.answer.error) = encode(outcome);
+            (self.answer.base_offset, self.answer.error) = encode(outcome, &self.arrival);
         }
         Poll::Ready((mem::take(&mut self.answer), self.bytes))
     }

@@ -30,6 +30,7 @@ impl State {
         let broker = Broker {
             id: registration.broker,
             endpoint: registration.endpoint.clone(),
+            listeners: registration.listeners.clone(),
             rack: registration.rack.clone(),
             epoch: BrokerEpoch::new(revision.get()),
             // So that whatever it led gets a new leader epoch, even if it leads again (rule R1).

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -74,6 +75,7 @@ fn register(broker: u32, directory: u8) -> Command {
     Command::RegisterBroker(Registration {
         broker: BrokerId::new(broker),
         endpoint: Endpoint { host: "localhost".into(), port: 9192 },
+        listeners: BTreeMap::new(),
         rack: String::new(),
         incarnation: Incarnation::from_bytes([0; 16]),
         directory: DirectoryId::from_bytes([directory; 16]),

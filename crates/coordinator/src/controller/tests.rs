@@ -94,6 +94,7 @@ impl Machine {
         let registration = Registration {
             broker: BROKER,
             endpoint: Endpoint { host: "localhost".into(), port: 9192 },
+            listeners: BTreeMap::new(),
             rack: String::new(),
             incarnation: Incarnation::from_bytes([1; 16]),
             directory: DirectoryId::from_bytes([2; 16]),

@@ -2,15 +2,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::ListenerName;
+use futures::future::join_all;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_stream::StreamExt;
-use tonic::transport::server::TcpIncoming;
 use tracing::warn;
 
 use super::connection::Connection;
+use super::entrance::Entrance;
 use super::peer::{Admitted, Peer};
 use super::watch::Register;
 
@@ -57,13 +59,18 @@ impl Door {
     }
 
     /// Lets in whoever comes, for as long as it is polled and the rooms are open.
-    pub(super) async fn keep(self, mut incoming: TcpIncoming, rooms: Rooms) {
+    pub(super) async fn keep(self, entrances: Vec<Entrance>, rooms: Rooms) {
+        join_all(entrances.into_iter().map(|entrance| self.keep_one(entrance, &rooms))).await;
+    }
+
+    async fn keep_one(&self, entrance: Entrance, rooms: &Rooms) {
+        let Entrance { listener, mut incoming } = entrance;
         let mut exhausted = false;
         while let Some(accepted) = incoming.next().await {
             match accepted {
                 Ok(socket) => {
                     exhausted = false;
-                    if self.let_in(socket, &rooms).await.is_none() {
+                    if self.let_in(socket, listener.clone(), rooms).await.is_none() {
                         return;
                     }
                 }
@@ -81,7 +88,12 @@ impl Door {
     }
 
     /// `None` when there is nobody to serve it.
-    async fn let_in(&self, socket: TcpStream, rooms: &Rooms) -> Option<()> {
+    async fn let_in(
+        &self,
+        socket: TcpStream,
+        listener: Option<ListenerName>,
+        rooms: &Rooms,
+    ) -> Option<()> {
         let try_take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
         let (admitted, place) = if let Some(place) = try_take(&self.places) {
             (Admitted::Within, place)
@@ -97,7 +109,7 @@ impl Door {
         };
         let room = if window.is_some() { &rooms.wide } else { &rooms.narrow };
         places.extend(window);
-        let peer = Peer::new(admitted, self.connection_bytes);
+        let peer = Peer::new(admitted, self.connection_bytes, listener);
         let registered = self.register.add(peer.clone());
         let connection = Connection::new(socket, peer, registered, places);
         room.send(Ok(connection)).await.ok()

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
+use cluster::ListenerName;
 use futures::task::AtomicWaker;
 
 /// One connection, as those see it who count what it holds.
@@ -11,6 +12,8 @@ pub(super) struct Peer(Arc<State>);
 #[derive(Debug)]
 struct State {
     admitted: Admitted,
+    /// By which it came; `None` is the one without a name.
+    listener: Option<ListenerName>,
     own_left: AtomicUsize,
     /// Shared bytes of answers that it has not taken yet.
     owed: AtomicUsize,
@@ -52,9 +55,14 @@ pub(super) struct Doings {
 }
 
 impl Peer {
-    pub(super) fn new(admitted: Admitted, own_bytes: usize) -> Self {
+    pub(super) fn new(
+        admitted: Admitted,
+        own_bytes: usize,
+        listener: Option<ListenerName>,
+    ) -> Self {
         Self(Arc::new(State {
             admitted,
+            listener,
             own_left: AtomicUsize::new(own_bytes),
             owed: AtomicUsize::new(0),
             incomplete: AtomicUsize::new(0),
@@ -69,11 +77,15 @@ impl Peer {
 
     #[cfg(test)]
     pub(super) fn of_own(bytes: usize) -> Self {
-        Self::new(Admitted::Within, bytes)
+        Self::new(Admitted::Within, bytes, None)
     }
 
     pub(super) fn admitted(&self) -> Admitted {
         self.0.admitted
+    }
+
+    pub(super) fn listener(&self) -> Option<&ListenerName> {
+        self.0.listener.as_ref()
     }
 
     /// Up to `wanted` of its own bytes.

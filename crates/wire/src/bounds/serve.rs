@@ -6,11 +6,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use super::Bounds;
 use super::budget::Budget;
 use super::door::{Door, Rooms};
+use super::entrance::Entrance;
 use super::layer::{CarriesBatches, Counter, CounterLayer};
 use super::purse::Purses;
 use super::watch::{Register, Watch};
@@ -19,7 +19,7 @@ use crate::transport::{CONNECTION_WINDOW_BYTES, narrow_server, server};
 /// Connections that were accepted and wait to be served.
 const ACCEPTED: usize = 16;
 
-/// Serves `routes` within `bounds` until `shutdown`, and then until every connection is done.
+/// Serves `routes` at all `entrances` together within `bounds` until `shutdown`, and then until every connection is done.
 /// Handlers take the bytes of their answers from `purses`; `carries_batches` tells by their paths
 /// which requests are long because they carry record batches.
 ///
@@ -28,7 +28,7 @@ const ACCEPTED: usize = 16;
 /// What tonic reports; nothing does at present.
 pub async fn serve(
     routes: Routes,
-    incoming: TcpIncoming,
+    entrances: Vec<Entrance>,
     bounds: Bounds,
     purses: &Purses,
     carries_batches: fn(path: &str) -> bool,
@@ -56,7 +56,7 @@ pub async fn serve(
         server.serve_with_incoming_shutdown(routes.clone(), accepted, ended)
     };
     let rooms = try_join(room(server(), to_wide), room(narrow_server(), to_narrow));
-    let let_in = shutdown.run_until_cancelled(door.keep(incoming, Rooms { wide, narrow }));
+    let let_in = shutdown.run_until_cancelled(door.keep(entrances, Rooms { wide, narrow }));
     let done = CancellationToken::new();
     let serving = async {
         let (served, _) = join(rooms, let_in).await;

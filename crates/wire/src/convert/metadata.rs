@@ -13,6 +13,7 @@ use types::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, Revision, TopicId, TopicName,
 };
 
+use super::listeners::{listeners_from_proto, listeners_to_proto};
 use super::{config_entries, required, sixteen_bytes};
 use crate::InvalidMessage;
 use crate::v1::{coordinator, types as v1};
@@ -38,11 +39,15 @@ pub fn endpoint_from_proto(
     endpoint: v1::BrokerEndpoint,
 ) -> Result<(BrokerId, Endpoint), InvalidMessage> {
     let port = port_from_proto(endpoint.port)?;
-    let host = bounded_name(endpoint.host, "endpoint.host")?;
+    let host = host_from_proto(endpoint.host)?;
+    Ok((BrokerId::new(endpoint.broker_id), Endpoint { host, port }))
+}
+
+pub(super) fn host_from_proto(host: String) -> Result<String, InvalidMessage> {
     if host.is_empty() {
         return Err(InvalidMessage::Missing { field: "endpoint.host" });
     }
-    Ok((BrokerId::new(endpoint.broker_id), Endpoint { host, port }))
+    bounded_name(host, "endpoint.host")
 }
 
 pub(super) fn port_from_proto(port: u32) -> Result<u16, InvalidMessage> {
@@ -68,6 +73,7 @@ pub fn broker_to_proto(broker: &Broker) -> v1::Broker {
         broker_epoch: broker.epoch.get(),
         fenced: !broker.is_alive(),
         rack: broker.rack.clone(),
+        listeners: listeners_to_proto(&broker.listeners),
     }
 }
 
@@ -81,6 +87,7 @@ pub fn broker_from_proto(broker: v1::Broker) -> Result<Broker, InvalidMessage> {
     Ok(Broker {
         id,
         endpoint,
+        listeners: listeners_from_proto(broker.listeners)?,
         rack: broker.rack,
         epoch: BrokerEpoch::new(broker.broker_epoch),
         availability: if broker.fenced { Availability::Fenced } else { Availability::Unfenced },
@@ -234,6 +241,18 @@ pub fn delta_from_proto(delta: coordinator::MetadataDelta) -> Result<Delta, Inva
 }
 
 /// What a broker says of itself when it registers.
+pub fn registration_to_proto(registration: &Registration) -> coordinator::RegisterBrokerRequest {
+    let Registration { broker, endpoint, listeners, rack, incarnation, directory } = registration;
+    coordinator::RegisterBrokerRequest {
+        endpoint: Some(endpoint_to_proto(*broker, endpoint)),
+        incarnation_id: Bytes::copy_from_slice(&incarnation.to_bytes()),
+        directory_id: Bytes::copy_from_slice(&directory.to_bytes()),
+        rack: rack.clone(),
+        listeners: listeners_to_proto(listeners),
+    }
+}
+
+/// What a broker said of itself when it registered.
 ///
 /// # Errors
 ///
@@ -245,6 +264,7 @@ pub fn registration_from_proto(
     Ok(Registration {
         broker,
         endpoint,
+        listeners: listeners_from_proto(request.listeners)?,
         rack: bounded_name(request.rack, "rack")?,
         incarnation: Incarnation::from_bytes(sixteen_bytes(
             &request.incarnation_id,

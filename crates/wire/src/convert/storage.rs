@@ -6,6 +6,7 @@ use cluster::{ClusterId, Command, Endpoint, Incarnation, Registration};
 use prost::Message;
 use types::{BrokerEpoch, BrokerId, DirectoryId, TopicId, TopicName};
 
+use super::listeners::{listeners_from_storage, listeners_to_storage};
 use super::metadata::{brokers, cluster_id_from_proto, numbers, port_from_proto};
 use super::{required, sixteen_bytes};
 use crate::InvalidMessage;
@@ -34,6 +35,7 @@ pub fn command_to_bytes(command: &Command) -> Bytes {
             incarnation_id: Bytes::copy_from_slice(&registration.incarnation.to_bytes()),
             directory_id: Bytes::copy_from_slice(&registration.directory.to_bytes()),
             rack: registration.rack.clone(),
+            listeners: listeners_to_storage(&registration.listeners),
         }),
         Command::FenceBroker { broker, epoch } => Kind::FenceBroker(v1::FenceBroker {
             broker_id: broker.get(),
@@ -88,6 +90,7 @@ pub fn command_from_bytes(bytes: Bytes) -> Result<Command, InvalidMessage> {
         Kind::RegisterBroker(broker) => Command::RegisterBroker(Registration {
             broker: BrokerId::new(broker.broker_id),
             endpoint: Endpoint { host: broker.host, port: port_from_proto(broker.port)? },
+            listeners: listeners_from_storage(broker.listeners)?,
             rack: broker.rack,
             incarnation: incarnation(&broker.incarnation_id)?,
             directory: directory(&broker.directory_id)?,

@@ -12,6 +12,7 @@ use super::{
     topic_id_from, undecodable,
 };
 use crate::InvalidMessage;
+use crate::convert::listeners::{listeners_from_storage, listeners_to_storage};
 use crate::convert::metadata::{
     brokers, cluster_id_from_proto, names_clash, numbers, port_from_proto,
 };
@@ -159,6 +160,7 @@ fn broker_to_proto(broker: &Broker, identity: Option<&Identity>) -> v1::Broker {
         rack: broker.rack.clone(),
         broker_epoch: broker.epoch.get(),
         fenced: !broker.is_alive(),
+        listeners: listeners_to_storage(&broker.listeners),
     }
 }
 
@@ -166,6 +168,7 @@ fn broker_from_proto(broker: v1::Broker) -> Result<Broker, InvalidMessage> {
     Ok(Broker {
         id: BrokerId::new(broker.broker_id),
         endpoint: Endpoint { host: broker.host, port: port_from_proto(broker.port)? },
+        listeners: listeners_from_storage(broker.listeners)?,
         rack: broker.rack,
         epoch: BrokerEpoch::new(broker.broker_epoch),
         availability: if broker.fenced { Availability::Fenced } else { Availability::Unfenced },

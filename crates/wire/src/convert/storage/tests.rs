@@ -1,4 +1,6 @@
-use cluster::{MetadataImage, State};
+use std::collections::BTreeMap;
+
+use cluster::{ListenerName, MetadataImage, State};
 use types::{DirectoryId, Revision};
 
 use super::*;
@@ -8,6 +10,10 @@ fn registration(broker: u32) -> Command {
     Command::RegisterBroker(Registration {
         broker: BrokerId::new(broker),
         endpoint: Endpoint { host: "localhost".into(), port: 9192 },
+        listeners: BTreeMap::from([(
+            ListenerName::new("EXTERNAL").unwrap(),
+            Endpoint { host: "outside".into(), port: 9193 },
+        )]),
         rack: "r".into(),
         incarnation: Incarnation::from_bytes([3; 16]),
         directory: DirectoryId::from_bytes([4; 16]),
@@ -52,6 +58,31 @@ fn every_command_reads_back_as_it_was_written() {
     for command in commands() {
         assert_eq!(command_from_bytes(command_to_bytes(&command)), Ok(command));
     }
+}
+
+/// As they were written before brokers had several listeners: byte for byte.
+#[test]
+fn what_was_stored_before_listeners_had_names_still_reads() {
+    let registered = b"\x08\x01\x12\x37\x08\x01\x12\x09localhost\x18\xe8\x47\
+        \x22\x10\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\
+        \x2a\x10\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\
+        \x32\x01r";
+    let Command::RegisterBroker(expected) = registration(1) else { panic!("it is one") };
+    let expected = Command::RegisterBroker(Registration { listeners: BTreeMap::new(), ..expected });
+    assert_eq!(command_to_bytes(&expected), registered[..], "and is still written so");
+    let read = command_from_bytes(Bytes::from_static(registered));
+    assert_eq!(read.as_ref(), Ok(&expected));
+
+    let snapshot = b"\x0c\x0a\x0a\x08\x01\x12\x04nest\x18\x02\
+        \x3d\x12\x3b\x08\x01\x12\x09localhost\x18\xe8\x47\
+        \x22\x10\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\x03\
+        \x2a\x10\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\x04\
+        \x32\x01r\x38\x02\x40\x01";
+    let mut state = State::new();
+    let init = Command::InitCluster { cluster_id: ClusterId::new("nest").unwrap() };
+    state.apply(Revision::new(1), &init).unwrap();
+    state.apply(Revision::new(2), &expected).unwrap();
+    assert_eq!(snapshot_from_chunks([Bytes::from_static(snapshot)]), Ok(state));
 }
 
 #[test]
