@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use daemon::config::{Classic, Value};
 
+mod listeners;
+
+use listeners::Listeners;
+
 /// Keys that mean the same here, under their names here.
 const WHOLE_NUMBERS: &[(&str, &str)] = &[
     ("broker.id", "broker_id"),
@@ -48,11 +52,15 @@ pub(crate) fn translate(mut lines: BTreeMap<String, String>) -> Result<Classic, 
     if let Some(dirs) = lines.remove("log.dirs").or_else(|| lines.remove("log.dir")) {
         set("data_dir", directory(&dirs)?.into());
     }
-    if let Some(listen) = listen(&mut lines)? {
+    let Listeners { listen, advertised, others } = listeners::take(&mut lines)?;
+    if let Some(listen) = listen {
         set("listen", listen.into());
     }
-    if let Some(advertised) = advertised(&mut lines)? {
+    if let Some(advertised) = advertised {
         set("advertised", advertised.into());
+    }
+    if !others.is_empty() {
+        set("listeners", others.into());
     }
     if let Some(quorum) = lines.remove("zookeeper.connect") {
         set("coordinators", coordinators(&quorum)?.into());
@@ -73,68 +81,6 @@ fn directory(dirs: &str) -> Result<String, String> {
     match dirs.split(',').map(str::trim).filter(|dir| !dir.is_empty()).collect::<Vec<_>>()[..] {
         [one] => Ok(one.to_owned()),
         _ => Err(format!("log.dirs={dirs} must name one directory: a broker keeps all in one")),
-    }
-}
-
-/// Where to listen: `listeners`, or `host.name` and `port` as before Kafka 0.9.
-fn listen(lines: &mut BTreeMap<String, String>) -> Result<Option<String>, String> {
-    let (host, port) = (lines.remove("host.name"), lines.remove("port"));
-    if let Some(listeners) = lines.remove("listeners") {
-        let (host, port) = listener("listeners", &listeners)?;
-        // An empty host is every address of this one.
-        return Ok(Some(format!("{}:{port}", numeric(&host, "0.0.0.0")?)));
-    }
-    let Some(port) = port else {
-        return match host {
-            None => Ok(None),
-            Some(host) => Err(format!("host.name={host} needs a port beside it")),
-        };
-    };
-    Ok(Some(format!("{}:{port}", numeric(host.as_deref().unwrap_or_default(), "127.0.0.1")?)))
-}
-
-fn advertised(lines: &mut BTreeMap<String, String>) -> Result<Option<String>, String> {
-    let host = lines.remove("advertised.host.name");
-    let port = lines.remove("advertised.port");
-    if let Some(listeners) = lines.remove("advertised.listeners") {
-        let (host, port) = listener("advertised.listeners", &listeners)?;
-        return Ok(Some(format!("{host}:{port}")));
-    }
-    match (host, port) {
-        (Some(host), Some(port)) => Ok(Some(format!("{host}:{port}"))),
-        (None, None) => Ok(None),
-        (Some(_), None) | (None, Some(_)) => {
-            Err("advertised.host.name and advertised.port are only of use together".to_owned())
-        }
-    }
-}
-
-/// The only one of a list of `PROTOCOL://host:port`.
-fn listener(key: &str, value: &str) -> Result<(String, String), String> {
-    let wrong = || format!("{key}={value} must be one PLAINTEXT://host:port");
-    let [one] = value.split(',').map(str::trim).collect::<Vec<_>>()[..] else {
-        return Err(wrong());
-    };
-    let (protocol, address) = one.split_once("://").ok_or_else(wrong)?;
-    if protocol != "PLAINTEXT" {
-        return Err(format!("{key}={value}: only PLAINTEXT is spoken here so far"));
-    }
-    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-    Ok((host.to_owned(), port.to_owned()))
-}
-
-/// The address to bind: names are resolved by those who connect.
-fn numeric(host: &str, otherwise: &str) -> Result<String, String> {
-    match host {
-        "" => Ok(otherwise.to_owned()),
-        "localhost" => Ok("127.0.0.1".to_owned()),
-        host if host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() => {
-            Ok(host.to_owned())
-        }
-        host => Err(format!(
-            "cannot bind the name {host}: listen on 0.0.0.0 or an address of this host, and tell \
-             clients the name by advertised.listeners=PLAINTEXT://{host}:port"
-        )),
     }
 }
 
