@@ -63,6 +63,9 @@ pub struct ClusterDescription {
     pub coordinator: String,
     /// Version of the metadata that the answering broker has.
     pub revision: Revision,
+    /// The listener by which this client came; `None` is the one that every broker has. The
+    /// brokers' endpoints are there.
+    pub listener: Option<String>,
 }
 
 /// Which offset is asked for.
@@ -316,6 +319,7 @@ impl Admin {
             brokers: brokers?,
             coordinator: answer.coordinator,
             revision: Revision::new(answer.metadata_revision),
+            listener: Some(answer.listener).filter(|name| !name.is_empty()),
         })
     }
 }

@@ -2,6 +2,8 @@
 
 mod health;
 
+use std::collections::BTreeMap;
+
 use client::Admin;
 use serde::Serialize;
 
@@ -32,6 +34,8 @@ struct Info {
     cluster_id: String,
     coordinator: String,
     metadata_revision: u64,
+    /// By which we came, and where the brokers' addresses are; `null` is the default one.
+    listener: Option<String>,
     brokers: Vec<BrokerRow>,
 }
 
@@ -42,6 +46,8 @@ struct BrokerRow {
     serving: bool,
     epoch: u64,
     rack: String,
+    /// Addresses on the listeners that have names.
+    listeners: BTreeMap<String, String>,
 }
 
 impl Show for Info {
@@ -50,6 +56,9 @@ impl Show for Info {
         facts.fact("cluster", &self.cluster_id);
         facts.fact("coordinator", &self.coordinator);
         facts.fact("revision", self.metadata_revision);
+        if let Some(listener) = &self.listener {
+            facts.fact("listener", listener);
+        }
         let mut brokers = Table::new(["broker", "address", "state", "epoch", "rack"]);
         for row in &self.brokers {
             let state = if row.serving { "serving" } else { "fenced" };
@@ -61,7 +70,17 @@ impl Show for Info {
                 row.rack.clone(),
             ]);
         }
-        vec![facts, brokers]
+        let mut tables = vec![facts, brokers];
+        if self.brokers.iter().any(|row| !row.listeners.is_empty()) {
+            let mut listeners = Table::new(["broker", "listener", "address"]);
+            for row in &self.brokers {
+                for (name, address) in &row.listeners {
+                    listeners.row([row.broker.to_string(), name.clone(), address.clone()]);
+                }
+            }
+            tables.push(listeners);
+        }
+        tables
     }
 }
 
@@ -73,11 +92,16 @@ async fn info(admin: &Admin, output: &mut Output) -> Result<(), Failure> {
         serving: broker.is_alive(),
         epoch: broker.epoch.get(),
         rack: broker.rack.clone(),
+        listeners: {
+            let listeners = broker.listeners.iter();
+            listeners.map(|(name, endpoint)| (name.to_string(), endpoint.to_string())).collect()
+        },
     };
     Ok(output.show(&Info {
         cluster_id: cluster.cluster_id,
         coordinator: cluster.coordinator,
         metadata_revision: cluster.revision.get(),
+        listener: cluster.listener,
         brokers: cluster.brokers.iter().map(row).collect(),
     })?)
 }
