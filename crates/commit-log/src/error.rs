@@ -2,7 +2,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use disk::{LockError, is_out_of_space};
+use disk::{LockError, is_out_of_descriptors, is_out_of_space};
 use thiserror::Error;
 use types::{Coded, DirectoryId, LeaderEpoch, Offset, Reason};
 
@@ -80,7 +80,8 @@ impl StorageFault {
     /// Whether nothing on the disk can be relied on from here.
     pub(crate) fn is_final(&self) -> bool {
         match self.action {
-            Action::Sync => true,
+            // A directory is opened to be synced: one that could not be was not tried.
+            Action::Sync => !is_out_of_descriptors(&self.source),
             Action::Write | Action::Cut | Action::Remove | Action::Rename => {
                 !is_out_of_space(&self.source)
             }

@@ -101,7 +101,9 @@ fn classic(path: &Path, translate: Translate) -> Result<BTreeMap<String, Value>,
     let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let lines = java_properties::read(io::BufReader::new(file))
         .map_err(|error| unreadable(error.to_string()))?;
-    let translated = translate(lines.into_iter().collect())
+    // Blanks at the end of a line are part of a value in Java, and of none that is meant.
+    let trimmed = lines.into_iter().map(|(key, value)| (key, value.trim().to_owned()));
+    let translated = translate(trimmed.collect())
         .map_err(|reason| ConfigError::Classic { path: path.to_owned(), reason })?;
     let Classic { keys, unused } = translated;
     if !unused.is_empty() {
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_classic_file_is_translated() {
-        let text = "# a comment\nclient.port = 7\ntickTime=2000\n";
+        let text = "# a comment\nclient.port = 7 \ntickTime=2000\n";
         let read = read_as("zoo.cfg", text).unwrap();
         assert_eq!(read, Example { port: 7, name: "default".into() });
         let error = read_as("server.properties", "client.port=x\n").unwrap_err().to_string();

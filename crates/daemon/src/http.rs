@@ -10,13 +10,20 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
@@ -31,6 +38,22 @@ pub fn beside(service: SocketAddr) -> SocketAddr {
     let port = service.port();
     let behind = if port == 0 { 0 } else { port.checked_add(BEHIND).unwrap_or(0) };
     SocketAddr::new(service.ip(), behind)
+}
+
+/// Connections at once: probes are few, and each takes a descriptor that a log may want.
+const CONNECTIONS: usize = 64;
+/// How long a connection may take, from its beginning to the end of its one answer: so however many
+/// come and say nothing, a probe waits no longer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Before another connection is taken when one could not be.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether a later connection may well be taken: the client was gone, or files are short.
+fn is_passing(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
+    gone.contains(&error.kind()) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 /// A port that is taken and not served yet.
@@ -70,9 +93,35 @@ impl Door {
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let serving = axum::serve(listener, routes(service, vitals)).into_future();
+        let service = TowerToHyperService::new(routes(service, vitals));
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        // Dropped at the end, and all connections with it.
+        let mut connections = JoinSet::new();
+        let accepting = async {
+            loop {
+                let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
+                while connections.try_join_next().is_some() {}
+                let stream = match listener.accept().await {
+                    Ok((stream, _from)) => stream,
+                    Err(error) if is_passing(&error) => {
+                        sleep(PAUSE).await;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                let service = service.clone();
+                connections.spawn(async move {
+                    let mut http = auto::Builder::new(TokioExecutor::new());
+                    http.http1().keep_alive(false);
+                    let answering = http.serve_connection(TokioIo::new(stream), service);
+                    // Whoever asks too slowly, or hangs up, gets no answer.
+                    timeout(ANSWER, answering).await.ok();
+                    drop(permit);
+                });
+            }
+        };
         tokio::select! {
-            served = serving => served,
+            ended = accepting => ended,
             () = shutdown.cancelled() => Ok(()),
         }
     }

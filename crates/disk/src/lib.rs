@@ -268,6 +268,14 @@ pub enum LockError {
     },
 }
 
+/// Whether an operation failed because the process, or the system, has as many files open as it may:
+/// then a file was not even opened, and nothing was changed.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
 /// Whether an operation failed for want of space, which passes when some is freed.
 pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

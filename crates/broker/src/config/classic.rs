@@ -74,7 +74,7 @@ fn number(key: &str, value: &str) -> Result<i64, String> {
 }
 
 fn boolean(key: &str, value: &str) -> Result<bool, String> {
-    value.parse().map_err(|_no| format!("{key}={value} is neither true nor false"))
+    value.to_lowercase().parse().map_err(|_no| format!("{key}={value} is neither true nor false"))
 }
 
 fn directory(dirs: &str) -> Result<String, String> {

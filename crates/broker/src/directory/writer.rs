@@ -148,9 +148,11 @@ impl Writing {
             self.commit();
             self.tell_fence();
             company.note(size, self.clock.monotonic().saturating_sub(begun));
-            if self.upkeep.is_dead() {
+            // Once nobody can ask any more it ends by itself, with what it has done last.
+            if self.upkeep.is_dead() && !queue.is_closed() {
                 error!("the thread for upkeep of the data directory died");
-                return Ended::WithoutUpkeep;
+                let fenced = self.directory.fenced().map(ToOwned::to_owned);
+                return fenced.map_or(Ended::WithoutUpkeep, Ended::Fenced);
             }
         }
         if let Some(done) = self.upkeep.join() {

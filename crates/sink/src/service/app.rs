@@ -119,6 +119,17 @@ impl App {
     }
 }
 
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// The time has come.
+    Due,
+    /// The clock went back: what is due is to be counted anew.
+    SetBack,
+    /// The process is to end.
+    Stopped,
+}
+
 struct Runs {
     config: Config,
     plan: Plan,
@@ -143,8 +154,10 @@ impl Runs {
             }
             last = due;
             let begin = due.as_millis().saturating_add(self.jitter());
-            if self.until(Timestamp::from_millis(begin)).await {
-                self.round().await;
+            match self.until(Timestamp::from_millis(begin)).await {
+                Wait::Due => self.round().await,
+                Wait::SetBack => last = self.clock.now(),
+                Wait::Stopped => {}
             }
         }
         Ok(())
@@ -159,17 +172,24 @@ impl Runs {
         i64::try_from(within).unwrap_or_default()
     }
 
-    /// Waits until `due`. Whether it has come: the end of the process may come first.
-    async fn until(&self, due: Timestamp) -> bool {
+    /// Waits until `due`, unless something else comes first.
+    async fn until(&self, due: Timestamp) -> Wait {
+        let mut seen = self.clock.now();
         loop {
-            let left = Duration::from_millis(due.millis_since(self.clock.now()));
+            let now = self.clock.now();
+            if now < seen {
+                return Wait::SetBack;
+            }
+            seen = now;
+            let left = Duration::from_millis(due.millis_since(now));
+            if self.stop.is_cancelled() {
+                return Wait::Stopped;
+            }
             if left.is_zero() {
-                return !self.stop.is_cancelled();
+                return Wait::Due;
             }
-            let waited = self.stop.run_until_cancelled(sleep(left.min(LOOK_AGAIN))).await;
-            if waited.is_none() {
-                return false;
-            }
+            // Cut short by the end of the process.
+            let _slept = self.stop.run_until_cancelled(sleep(left.min(LOOK_AGAIN))).await;
         }
     }
 

@@ -18,6 +18,10 @@ impl FromStr for LakePlace {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let path = match text.split_once("://") {
+            // Hadoop writes `hdfs:/lake` for the file system of its configuration.
+            None if text.split_once(":/").is_some_and(|(scheme, _)| is_scheme(scheme)) => {
+                return Err("write file:///path or hdfs://host:port/path".to_owned());
+            }
             None => text,
             Some(("hdfs", _)) => return text.parse().map(Self::Hdfs),
             Some(("file", path)) if path.starts_with('/') => path,
@@ -37,6 +41,10 @@ impl FromStr for LakePlace {
     }
 }
 
+fn is_scheme(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,7 +55,9 @@ mod tests {
         assert_eq!(place("file:///data/lake"), Ok(LakePlace::Local("/data/lake".into())));
         assert_eq!(place("./lake"), Ok(LakePlace::Local("./lake".into())));
         assert!(matches!(place("hdfs://namenode:8020/lake"), Ok(LakePlace::Hdfs(_))));
-        for text in ["", "file://", "file://lake", "hdfs://namenode:8020", "s3://bucket/lake"] {
+        for text in
+            ["", "file://", "file://lake", "hdfs://namenode:8020", "s3://bucket/lake", "hdfs:/lake"]
+        {
             assert!(place(text).is_err(), "{text:?}");
         }
     }

@@ -97,7 +97,7 @@ fn several(
             })?
         }
     };
-    let mut told = told(lines.remove("advertised.listeners"), &bound)?;
+    let mut told = told(lines.remove("advertised.listeners"), &bound, &controllers)?;
     if bound.is_empty() {
         return Err(format!("listeners={value} has none for clients: add PLAINTEXT://host:port"));
     }
@@ -116,10 +116,17 @@ fn several(
 }
 
 /// `advertised.listeners`: addresses by the names of those that are `bound`.
-fn told(value: Option<String>, bound: &[Named]) -> Result<BTreeMap<String, String>, String> {
+fn told(
+    value: Option<String>,
+    bound: &[Named],
+    controllers: &BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, String> {
     let Some(value) = value else { return Ok(BTreeMap::new()) };
     let mut told = BTreeMap::new();
     for Named { name, host, port } in named("advertised.listeners", &value)? {
+        if controllers.contains(&name) {
+            continue;
+        }
         if bound.iter().all(|listener| listener.name != name) {
             return Err(format!("advertised.listeners={value}: {name} is not one of listeners"));
         }
