@@ -16,7 +16,7 @@ use wire::v1::broker::broker_service_client::BrokerServiceClient;
 use wire::v1::broker::list_offsets_partition::At;
 use wire::v1::broker::{
     DescribeClusterRequest, DescribeTopicsRequest, ListOffsetsPartition, ListOffsetsRequest,
-    ProduceStreamRequest,
+    ListedOffset, ProduceStreamRequest,
 };
 use wire::v1::types::{Broker, BrokerEndpoint};
 
@@ -91,6 +91,26 @@ async fn both_serve(inside: &[SocketAddr]) -> Vec<SocketAddr> {
     outside
 }
 
+/// Waits until each broker serves the partition that it leads: one of them made the topic, and the
+/// other hears of it by the metadata.
+async fn both_lead(inside: &[SocketAddr]) {
+    for address in inside {
+        let mut client = connect(*address).await;
+        loop {
+            let request = ListOffsetsRequest { partitions: vec![last_offset(0), last_offset(1)] };
+            let listed =
+                client.list_offsets(request).await.map(|listed| listed.into_inner().offsets);
+            let served = |listed: &Vec<ListedOffset>| {
+                listed.iter().filter(|listed| listed.error.is_none()).count() == 1
+            };
+            if listed.as_ref().is_ok_and(served) {
+                break;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 fn other_address(broker: &Broker) -> SocketAddr {
     let [listener] = &broker.listeners[..] else { panic!("{broker:?}") };
     assert_eq!(listener.name, "OUTSIDE");
@@ -152,6 +172,7 @@ async fn a_client_is_told_the_addresses_of_the_listener_by_which_it_came() {
     let cluster = Cluster::start().await;
     let Cluster { inside, outside, .. } = &cluster;
     dohle(inside[0], ["topic", "create", "t", "--partitions", "2"], "").expect_success();
+    both_lead(inside).await;
     let everywhere = [(inside, ""), (outside, "OUTSIDE")];
     for (own, listener) in everywhere {
         for asked in own {
