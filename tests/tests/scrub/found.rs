@@ -64,7 +64,8 @@ async fn rot_is_found_named_and_read_around_and_is_not_forgotten() {
     assert!(sound["segments"].as_u64().unwrap() > 5, "{sound}");
 
     let batches = rotten.batches();
-    let [one, other] = [&batches[batches.len() / 3], &batches[batches.len() / 2]];
+    let third = batches.len() / 3;
+    let [one, other] = [&batches[third], &batches[batches.len() / 2]];
     flip(one, BODY);
     flip(other, LENGTH);
     // Before any scrub: the consumer notices the one, the broker the other.
@@ -80,8 +81,14 @@ async fn rot_is_found_named_and_read_around_and_is_not_forgotten() {
     assert_eq!(rows.len(), 2, "{found}");
     check_row(&rows[0], one);
     check_row(&rows[1], other);
-    assert_eq!(rows[0]["after_ms"], json!(time_of(one.first - 1)));
-    assert_eq!(rows[0]["before_ms"], json!(time_of(one.end)));
+    // Times are told by whole batches of the same file; how many there are in one, and so whether it
+    // is the first or the last, is up to how busy the producer was.
+    if batches[third - 1].file == one.file {
+        assert_eq!(rows[0]["after_ms"], json!(time_of(one.first - 1)));
+    }
+    if batches[third + 1].file == one.file {
+        assert_eq!(rows[0]["before_ms"], json!(time_of(one.end)));
+    }
     let line = block_in_place(|| rotten.cluster.await_broker_line("damage found"));
     assert!(line.contains("ERROR") && line.contains(one.file.to_str().unwrap()), "{line}");
 
