@@ -56,9 +56,16 @@ impl Exit {
             | Reason::InvalidTopic
             | Reason::InvalidPartitions
             | Reason::InvalidReplicationFactor
-            | Reason::InvalidConfig => Self::Usage,
-            Reason::UnknownTopicOrPartition | Reason::UnknownBroker => Self::NotFound,
-            Reason::TopicAlreadyExists | Reason::DuplicateBrokerRegistration => Self::Conflict,
+            | Reason::InvalidConfig
+            | Reason::NoChildrenForEphemerals => Self::Usage,
+            Reason::UnknownTopicOrPartition | Reason::UnknownBroker | Reason::NoNode => {
+                Self::NotFound
+            }
+            Reason::TopicAlreadyExists
+            | Reason::DuplicateBrokerRegistration
+            | Reason::NodeExists
+            | Reason::NotEmpty
+            | Reason::BadVersion => Self::Conflict,
             Reason::NotLeaderOrFollower
             | Reason::LeaderNotAvailable
             | Reason::FencedLeaderEpoch
@@ -78,6 +85,7 @@ impl Exit {
             | Reason::UnknownProducerId
             | Reason::CorruptMessage
             | Reason::RevisionOutOfRange
+            | Reason::SessionExpired
             | Reason::Busy
             | Reason::StorageFull
             | Reason::StorageError

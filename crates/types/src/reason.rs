@@ -26,7 +26,8 @@ pub enum Code {
 
 /// Why a request failed: the closed set that crosses the wire in every error.
 ///
-/// The words are Kafka's (`org.apache.kafka.common.protocol.Errors`) where Kafka has one.
+/// The words are Kafka's (`org.apache.kafka.common.protocol.Errors`) where Kafka has one, and
+/// `ZooKeeper`'s (`KeeperException.Code`) for its tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A field is missing, malformed or contradicts another.
@@ -82,6 +83,18 @@ pub enum Reason {
     CoordinatorNotAvailable,
     /// The metadata revision asked for is gone or not yet there.
     RevisionOutOfRange,
+    /// The coordinators' tree has no such node.
+    NoNode,
+    /// There is a node of that path already.
+    NodeExists,
+    /// The node has children.
+    NotEmpty,
+    /// The node is of another version, or holds other data, than the caller expects.
+    BadVersion,
+    /// The node that should get a child is ephemeral.
+    NoChildrenForEphemerals,
+    /// The session is over, and its ephemeral nodes are gone.
+    SessionExpired,
     /// A bounded queue or memory budget is full.
     Busy,
     /// The disk is too full, and nothing was written. It passes when there is room again: producers
@@ -129,6 +142,12 @@ impl Reason {
         Self::NotController,
         Self::CoordinatorNotAvailable,
         Self::RevisionOutOfRange,
+        Self::NoNode,
+        Self::NodeExists,
+        Self::NotEmpty,
+        Self::BadVersion,
+        Self::NoChildrenForEphemerals,
+        Self::SessionExpired,
         Self::Busy,
         Self::StorageFull,
         Self::StorageError,
@@ -151,17 +170,24 @@ impl Reason {
             | Self::UnsupportedCompressionType
             | Self::OffsetOutOfRange
             | Self::OutOfOrderSequenceNumber
-            | Self::InvalidProducerEpoch => Code::Invalid,
-            Self::UnknownTopicOrPartition | Self::UnknownBroker | Self::UnknownProducerId => {
-                Code::NotFound
+            | Self::InvalidProducerEpoch
+            | Self::NoChildrenForEphemerals => Code::Invalid,
+            Self::UnknownTopicOrPartition
+            | Self::UnknownBroker
+            | Self::UnknownProducerId
+            | Self::NoNode => Code::NotFound,
+            Self::TopicAlreadyExists | Self::DuplicateBrokerRegistration | Self::NodeExists => {
+                Code::AlreadyExists
             }
-            Self::TopicAlreadyExists | Self::DuplicateBrokerRegistration => Code::AlreadyExists,
             Self::NotLeaderOrFollower
             | Self::FencedLeaderEpoch
             | Self::UnknownLeaderEpoch
             | Self::StaleBrokerEpoch
             | Self::NotController
-            | Self::RevisionOutOfRange => Code::Stale,
+            | Self::RevisionOutOfRange
+            | Self::NotEmpty
+            | Self::BadVersion
+            | Self::SessionExpired => Code::Stale,
             Self::Busy | Self::StorageFull => Code::Exhausted,
             Self::LeaderNotAvailable
             | Self::NotEnoughReplicas
@@ -204,6 +230,12 @@ impl Reason {
             Self::NotController => "NOT_CONTROLLER",
             Self::CoordinatorNotAvailable => "COORDINATOR_NOT_AVAILABLE",
             Self::RevisionOutOfRange => "REVISION_OUT_OF_RANGE",
+            Self::NoNode => "NONODE",
+            Self::NodeExists => "NODEEXISTS",
+            Self::NotEmpty => "NOTEMPTY",
+            Self::BadVersion => "BADVERSION",
+            Self::NoChildrenForEphemerals => "NOCHILDRENFOREPHEMERALS",
+            Self::SessionExpired => "SESSIONEXPIRED",
             Self::Busy => "BUSY",
             Self::StorageFull => "STORAGE_FULL",
             Self::StorageError => "KAFKA_STORAGE_ERROR",

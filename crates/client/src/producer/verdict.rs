@@ -88,7 +88,14 @@ fn refused(cause: ClientError) -> Verdict {
         | Reason::TopicAlreadyExists
         | Reason::OffsetOutOfRange
         | Reason::CorruptMessage
-        | Reason::DuplicateBrokerRegistration => Verdict::Final(cause),
+        | Reason::DuplicateBrokerRegistration
+        // Of the coordinators' tree, which no record comes near.
+        | Reason::NoNode
+        | Reason::NodeExists
+        | Reason::NotEmpty
+        | Reason::BadVersion
+        | Reason::NoChildrenForEphemerals
+        | Reason::SessionExpired => Verdict::Final(cause),
     }
 }
 
