@@ -11,6 +11,7 @@ const FILES: &[&str] = &[
     "dohle/broker/v1/broker.proto",
     "dohle/coordinator/v1/coordinator.proto",
     "dohle/storage/v1/metadata.proto",
+    "dohle/tree/v1/tree.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -15,17 +15,21 @@ use tonic_health::ServingStatus;
 use tracing::info;
 use uuid::Uuid;
 use wire::v1::coordinator::coordinator_service_server::CoordinatorServiceServer;
+use wire::v1::tree::tree_service_server::TreeServiceServer;
 
 use crate::config::{Config, ConfigError};
-use crate::controller::{Controller, Settings};
+use crate::controller::{Controller, Feeds, Settings};
 use crate::driver::{Driver, Mailbox};
-use crate::feed::{Duty, Feed};
+use crate::feed::Duty;
 use crate::raft::{RaftError, Recovery, Replica};
-use crate::rpc::{Leases, Rpc};
+use crate::rpc::{Leases, Rpc, TreeRpc};
+use crate::tree_feed::TreeFeed;
 use crate::vitals::CoordinatorVitals;
+use crate::words::WordsDoor;
 
-/// gRPC's name of the service, for its health.
-const SERVICE: &str = "dohle.coordinator.v1.CoordinatorService";
+/// gRPC's names of the services, for their health.
+const SERVICES: [&str; 2] =
+    ["dohle.coordinator.v1.CoordinatorService", "dohle.tree.v1.TreeService"];
 
 /// How long answers in progress may take once the end was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,9 +40,10 @@ pub struct App {
     address: SocketAddr,
     incoming: TcpIncoming,
     probes: Door,
+    words: Option<WordsDoor>,
     driver: Driver,
     mailbox: Mailbox,
-    feed: Arc<Feed>,
+    feeds: Feeds,
     leases: Leases,
     advertised: String,
 }
@@ -61,6 +66,17 @@ pub enum BuildError {
     /// The port for health and metrics is taken, or the address is not this host's.
     #[error("cannot tell health and metrics on {address}: {source}; choose another `http_listen`")]
     Probes {
+        /// Where it was to be.
+        address: SocketAddr,
+        /// What the system reported.
+        #[source]
+        source: io::Error,
+    },
+    /// The port for four-letter words is taken.
+    #[error(
+        "cannot answer four-letter words on {address}: {source}; choose another `zookeeper_port`"
+    )]
+    Words {
         /// Where it was to be.
         address: SocketAddr,
         /// What the system reported.
@@ -90,6 +106,9 @@ pub enum RunError {
     /// Health and metrics cannot be told any more.
     #[error("the HTTP socket for health and metrics failed: {0}")]
     Probes(#[source] io::Error),
+    /// Four-letter words cannot be answered any more.
+    #[error("the socket for four-letter words failed: {0}")]
+    Words(#[source] io::Error),
     /// The gRPC server failed.
     #[error("the gRPC server failed")]
     Server(#[from] tonic::transport::Error),
@@ -109,6 +128,11 @@ impl Config {
         let http_listen = self.http_listen();
         let probes = Door::bind(http_listen)
             .map_err(|source| BuildError::Probes { address: http_listen, source })?;
+        let words = self.zookeeper_port.map(|port| {
+            let address = SocketAddr::new(self.listen.ip(), port);
+            WordsDoor::bind(address).map_err(|source| BuildError::Words { address, source })
+        });
+        let words = words.transpose()?;
         let clock = Clock::new();
         let [raft_id, directory_id, log_id, cluster_id] = random()?;
         let store = Arc::new(SledStore::open(self.data_dir.join("checkpoint"))?);
@@ -119,7 +143,7 @@ impl Config {
             fresh: [raft_id, directory_id, log_id],
             now: clock.now(),
         })?;
-        let feed = Arc::new(Feed::new(state.image().clone(), self.feed_bytes));
+        let feeds = Feeds::new(&state, self.feed_bytes);
         let settings = Settings {
             cluster_id: fresh_cluster_id(cluster_id),
             session_timeout: Duration::from_millis(self.session_timeout_ms.into()),
@@ -128,13 +152,13 @@ impl Config {
         };
         let checkpoints = replica.checkpoints();
         let controller =
-            Controller::new(replica, state, Arc::clone(&feed), settings, clock.monotonic());
+            Controller::new(replica, state, feeds.clone(), settings, clock.monotonic());
         let (driver, mailbox) = Driver::start(controller, checkpoints, self.queue, clock)
             .map_err(BuildError::System)?;
         let leases =
             Leases { session_timeout_ms: self.session_timeout_ms, lease_ms: self.lease_ms };
         let advertised = self.advertised.unwrap_or_else(|| address.to_string());
-        Ok(App { address, incoming, probes, driver, mailbox, feed, leases, advertised })
+        Ok(App { address, incoming, probes, words, driver, mailbox, feeds, leases, advertised })
     }
 }
 
@@ -144,6 +168,11 @@ impl App {
         self.address
     }
 
+    /// Where it answers four-letter words, if it does.
+    pub fn zookeeper_address(&self) -> Option<SocketAddr> {
+        self.words.as_ref().map(WordsDoor::address)
+    }
+
     /// Serves until `shutdown` is cancelled, then answers what is in progress and returns. The
     /// data directory is free when it has returned.
     ///
@@ -151,20 +180,33 @@ impl App {
     ///
     /// [`RunError`]: it ended early.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { address, incoming, probes, mut driver, mailbox, feed, leases, advertised } =
-            self;
+        let Self {
+            address,
+            incoming,
+            probes,
+            words,
+            mut driver,
+            mailbox,
+            feeds,
+            leases,
+            advertised,
+        } = self;
+        let Feeds { metadata: feed, tree } = feeds;
         let stop = shutdown.child_token();
         let halted = driver.halt.clone();
         let (health, health_service) = tonic_health::server::health_reporter();
+        let answering = answer_words(words, mailbox.clone(), Arc::clone(&tree), halted.clone());
+        let tree_rpc = TreeRpc::new(mailbox.clone(), Arc::clone(&tree), stop.clone());
         let rpc = Rpc::new(mailbox, Arc::clone(&feed), leases, advertised, stop.clone());
         let server = wire::transport::server()
             .add_service(CoordinatorServiceServer::new(rpc))
+            .add_service(TreeServiceServer::new(tree_rpc))
             .add_service(health_service)
             .add_service(wire::transport::reflection())
             .add_service(wire::transport::reflection_v1alpha())
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         info!(service = "coordinator", %address, http = %probes.address(), "listening");
-        let vitals = Arc::new(CoordinatorVitals { feed: Arc::clone(&feed) });
+        let vitals = Arc::new(CoordinatorVitals { feed: Arc::clone(&feed), tree });
         let telling = probes.serve("coordinator", vitals, halted);
         let report_health = async {
             let mut changed = feed.subscribe();
@@ -173,7 +215,9 @@ impl App {
                     Duty::Leading => ServingStatus::Serving,
                     Duty::Resting => ServingStatus::NotServing,
                 };
-                health.set_service_status(SERVICE, status).await;
+                for service in SERVICES {
+                    health.set_service_status(service, status).await;
+                }
                 if changed.changed().await.is_err() {
                     return;
                 }
@@ -196,6 +240,7 @@ impl App {
                 () = report_health => Ok(()),
                 () = drained => Ok(()),
                 told = telling => told.map_err(RunError::Probes),
+                told = answering => told.map_err(RunError::Words),
             };
             halt.cancel();
             outcome
@@ -213,6 +258,22 @@ impl daemon::Service for App {
 
     async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         Self::run(self, shutdown).await
+    }
+}
+
+/// Answers four-letter words until `stop`, if there is a port for them.
+async fn answer_words(
+    door: Option<WordsDoor>,
+    mailbox: Mailbox,
+    tree: Arc<TreeFeed>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    match door {
+        Some(door) => {
+            info!(address = %door.address(), "four-letter words are answered");
+            door.serve(mailbox, tree, stop).await
+        }
+        None => std::future::pending().await,
     }
 }
 

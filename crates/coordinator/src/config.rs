@@ -15,6 +15,9 @@ pub struct Config {
     /// Where health, readiness and metrics are told over HTTP. Absent: `listen`, with 100 added to its
     /// port.
     pub http_listen: Option<SocketAddr>,
+    /// Where `ZooKeeper`'s four-letter words (`ruok`, `stat`, `srvr`, `mntr`) are answered over plain
+    /// TCP, on the host of `listen`. Absent: nowhere.
+    pub zookeeper_port: Option<u16>,
     /// The address that others are told, as `host:port`. Absent: the one listened on.
     pub advertised: Option<String>,
     /// Where the metadata lies. Belongs to this coordinator alone.
@@ -39,6 +42,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
             http_listen: None,
+            zookeeper_port: None,
             advertised: None,
             data_dir: PathBuf::from("data/coordinator"),
             session_timeout_ms: 9_000,

@@ -9,25 +9,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::tree::{SessionId, Tree};
 use bytes::Bytes;
 use cluster::{ClusterId, Command, Delta, State};
 use disk::Disk;
 use tracing::{info, warn};
 use types::{BrokerId, Revision, Timestamp};
-use wire::convert::{command_from_bytes, command_to_bytes};
+use wire::convert::{LogCommand, command_from_bytes, command_to_bytes};
 
 use crate::feed::{Duty, Feed};
 use crate::raft::{Checkpoint, Committed, Place, ProposeError, RaftError, Replica, Role};
+use crate::replicated::Replicated;
 use crate::request::{Change, Changed, Mode, Quorum, Reply, Request, RequestError};
 use crate::sessions::Sessions;
+use crate::tree_feed::TreeFeed;
+use crate::tree_sessions::TreeSessions;
 
 mod heartbeats;
 mod liveness;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod waiting;
 
-use waiting::{Read, Ticket, Waiting};
+use waiting::{Outcome, Read, Ticket, Waiting};
 
 /// Commands since the last checkpoint that call for another: they are in memory too.
 const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
@@ -57,6 +62,30 @@ pub(crate) struct Settings {
     pub(crate) checkpoint_entries: u64,
 }
 
+/// What those who only read are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Feeds {
+    pub(crate) metadata: Arc<Feed>,
+    pub(crate) tree: Arc<TreeFeed>,
+}
+
+impl Feeds {
+    /// Of a state that was recovered; each keeps changes of at most `max_bytes`.
+    pub(crate) fn new(state: &Replicated, max_bytes: usize) -> Self {
+        let image = state.cluster.image().clone();
+        let revision = image.revision();
+        Self {
+            metadata: Arc::new(Feed::new(image, max_bytes)),
+            tree: Arc::new(TreeFeed::new(revision, state.tree.clone(), max_bytes)),
+        }
+    }
+
+    fn set_duty(&self, duty: Duty) {
+        self.metadata.set_duty(duty);
+        self.tree.set_duty(duty);
+    }
+}
+
 /// How far this coordinator is in taking over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leadership {
@@ -71,12 +100,16 @@ enum Leadership {
 pub(crate) struct Controller<D: Disk> {
     replica: Replica<D>,
     state: State,
+    tree: Tree,
     applied: Place,
     settings: Settings,
     leadership: Leadership,
-    feed: Arc<Feed>,
+    feeds: Feeds,
     waiting: Waiting,
     sessions: Sessions,
+    tree_sessions: TreeSessions,
+    /// Sessions of the tree whose end is proposed, and at which index.
+    closing: BTreeMap<SessionId, u64>,
     /// Brokers whose fencing is proposed, and at which index.
     fencing: BTreeMap<BrokerId, u64>,
     /// What fenced brokers must have seen before they may serve again.
@@ -91,8 +124,8 @@ pub(crate) struct Controller<D: Disk> {
 impl<D: Disk> Controller<D> {
     pub(crate) fn new(
         replica: Replica<D>,
-        state: State,
-        feed: Arc<Feed>,
+        Replicated { cluster: state, tree }: Replicated,
+        feeds: Feeds,
         settings: Settings,
         now: Duration,
     ) -> Self {
@@ -101,10 +134,13 @@ impl<D: Disk> Controller<D> {
             sessions: Sessions::new(settings.session_timeout),
             replica,
             state,
+            tree,
             settings,
             leadership: Leadership::None,
-            feed,
+            feeds,
             waiting: Waiting::default(),
+            tree_sessions: TreeSessions::default(),
+            closing: BTreeMap::new(),
             fencing: BTreeMap::new(),
             fenced_at: BTreeMap::new(),
             last_tick: now,
@@ -158,6 +194,14 @@ impl<D: Disk> Controller<D> {
         match request {
             Request::Change { change, reply } => match self.readiness() {
                 Ok(()) => self.change(change, reply),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Request::Tree { command, reply } => match self.readiness() {
+                Ok(()) => self.change_tree(&command, reply),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Request::KeepAlive { session, reply } => match self.readiness() {
+                Ok(()) => self.waiting.gather(Read::KeepAlive { session, reply }),
                 Err(error) => answer(reply, Err(error)),
             },
             Request::Heartbeat { heartbeat, reply } => match self.readiness() {
@@ -229,27 +273,50 @@ impl<D: Disk> Controller<D> {
         let Committed { place, data } = committed;
         self.uncheckpointed_bytes += data.len();
         let revision = Revision::new(place.index);
-        let outcome = if data.is_empty() {
+        let (delta, outcome) = if data.is_empty() {
             self.state.pass(revision);
-            Ok(Delta::default())
+            (Delta::default(), Outcome::Cluster(Ok(())))
         } else {
             let command = command_from_bytes(data)
                 .map_err(|source| RaftError::Command { index: place.index, source })?;
-            let outcome = self.state.apply(revision, &command);
-            self.note(&command, revision, &outcome, now.monotonic);
-            outcome
+            self.carry_out(&command, revision, now.monotonic)
         };
         self.applied = place;
         self.replica.applied(place.index);
-        let (delta, result) = match outcome {
-            Ok(delta) => (delta, Ok(())),
-            Err(error) => (Delta::default(), Err(error)),
+        self.feeds.metadata.publish(self.state.image(), &delta);
+        let events = match &outcome {
+            Outcome::Tree(Ok(applied)) => applied.events.clone(),
+            Outcome::Tree(Err(_)) | Outcome::Cluster(_) => Vec::new(),
         };
-        self.feed.publish(self.state.image(), &delta);
-        if let Some(Ticket::Heartbeat { heartbeat, reply }) = self.waiting.settle(place, result) {
+        self.feeds.tree.publish(revision, &self.tree, events);
+        if let Some(Ticket::Heartbeat { heartbeat, reply }) = self.waiting.settle(place, outcome) {
             answer(reply, Ok(self.heartbeat_answer(heartbeat)));
         }
         Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        command: &LogCommand,
+        revision: Revision,
+        now: Duration,
+    ) -> (Delta, Outcome) {
+        match command {
+            LogCommand::Cluster(command) => {
+                let outcome = self.state.apply(revision, command);
+                self.note(command, revision, &outcome, now);
+                match outcome {
+                    Ok(delta) => (delta, Outcome::Cluster(Ok(()))),
+                    Err(error) => (Delta::default(), Outcome::Cluster(Err(error))),
+                }
+            }
+            LogCommand::Tree(command) => {
+                self.state.pass(revision);
+                let outcome = self.tree.apply(revision, command);
+                self.note_tree(command, &outcome, now);
+                (Delta::default(), Outcome::Tree(outcome))
+            }
+        }
     }
 
     /// Takes over, or hands over, as raft decided.
@@ -261,15 +328,16 @@ impl<D: Disk> Controller<D> {
         {
             warn!(term = held, "leadership was lost");
             self.leadership = Leadership::None;
-            self.feed.set_duty(Duty::Resting);
+            self.feeds.set_duty(Duty::Resting);
             self.waiting.leadership_lost();
             self.fencing.clear();
+            self.closing.clear();
         }
         if leads && self.leadership == Leadership::None {
             self.take_over(term, now);
         }
         if self.readiness().is_ok() {
-            self.feed.set_duty(Duty::Leading);
+            self.feeds.set_duty(Duty::Leading);
         }
     }
 
@@ -279,6 +347,7 @@ impl<D: Disk> Controller<D> {
         let image = self.state.image().clone();
         let alive = image.brokers().filter(|broker| broker.is_alive());
         self.sessions.restart(alive.map(|broker| (broker.id, broker.epoch)), now.monotonic);
+        self.restart_tree_sessions(now.monotonic);
         self.fenced_at = image.brokers().map(|broker| (broker.id, image.revision())).collect();
         if image.cluster_id().is_none() {
             let cluster_id = self.settings.cluster_id.clone();
@@ -292,6 +361,8 @@ impl<D: Disk> Controller<D> {
                 Read::Heartbeat { heartbeat, reply } => self.heartbeat(heartbeat, reply, now),
                 Read::Unchanged { changed, reply } => answer(reply, Ok(changed)),
                 Read::Barrier { reply } => answer(reply, Ok(self.state.image().revision())),
+                Read::TreeRefused { changed, reply } => answer(reply, Ok(changed)),
+                Read::KeepAlive { session, reply } => self.keep_alive(session, reply, now),
             }
         }
     }
@@ -305,7 +376,8 @@ impl<D: Disk> Controller<D> {
         }
         self.checkpointing = true;
         self.uncheckpointed_bytes = 0;
-        Some(self.replica.checkpoint(self.applied, self.state.clone()))
+        let state = Replicated { cluster: self.state.clone(), tree: self.tree.clone() };
+        Some(self.replica.checkpoint(self.applied, state))
     }
 
     fn describe(&self) -> Quorum {

@@ -5,6 +5,7 @@ use cluster::decision::{self, NewTopic};
 use cluster::{ClusterError, Command, MetadataImage, Registration};
 use thiserror::Error;
 use tokio::sync::oneshot;
+use tree::{Applied, Refused, SessionId, TreeError};
 use types::{BrokerEpoch, BrokerId, Coded, Reason, Revision, TopicId, TopicName};
 
 use crate::raft::{Checkpoint, CheckpointError};
@@ -17,6 +18,10 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 pub(crate) enum Request {
     /// Decide, propose what was decided, and answer once it is applied.
     Change { change: Change, reply: Reply<Changed> },
+    /// Propose a change of the tree, and answer once it is applied or certain to be refused.
+    Tree { command: tree::Command, reply: Reply<TreeChanged> },
+    /// Renew a session of the tree.
+    KeepAlive { session: SessionId, reply: Reply<()> },
     /// Renew a broker's session.
     Heartbeat { heartbeat: Heartbeat, reply: Reply<HeartbeatAnswer> },
     /// Answer once everything that was certain when this was asked is applied.
@@ -78,6 +83,14 @@ pub(crate) struct Changed {
     pub(crate) revision: Revision,
     /// One for each decision.
     pub(crate) results: Vec<Result<(), ClusterError>>,
+}
+
+/// What became of a change of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TreeChanged {
+    /// The tree holds it from this revision on.
+    pub(crate) revision: Revision,
+    pub(crate) outcome: Result<Applied, Refused>,
 }
 
 /// A broker says that it lives.
@@ -154,9 +167,17 @@ pub(crate) enum RequestError {
     /// The process ends.
     #[error("the coordinator is shutting down")]
     ShuttingDown,
-    /// The state refuses.
+    /// The tree has no such revision's successors any more.
+    #[error(
+        "changes after revision {asked} are no longer held, only those after {held}; begin again without a revision"
+    )]
+    Behind { asked: Revision, held: Revision },
+    /// The metadata refuses.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The tree refuses.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
 }
 
 impl Coded for RequestError {
@@ -167,10 +188,11 @@ impl Coded for RequestError {
             Self::Busy => Reason::Busy,
             Self::OutcomeUnknown | Self::TimedOut => Reason::RequestTimedOut,
             Self::TooMany { .. } | Self::TooLarge { .. } => Reason::InvalidRequest,
-            Self::Ahead { .. } => Reason::RevisionOutOfRange,
+            Self::Ahead { .. } | Self::Behind { .. } => Reason::RevisionOutOfRange,
             Self::NoRandomness => Reason::UnknownServerError,
             Self::ShuttingDown => Reason::ShuttingDown,
             Self::Cluster(error) => error.reason(),
+            Self::Tree(error) => error.reason(),
         }
     }
 }

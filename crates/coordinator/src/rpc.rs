@@ -21,7 +21,10 @@ use crate::request::{
 };
 
 mod topics;
+mod tree;
 mod watch;
+
+pub(crate) use tree::TreeRpc;
 
 /// How long a request may wait for its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,8 +61,7 @@ impl Rpc {
 
     /// Asks the loop, and waits for its answer, but not for ever.
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Ask) -> Result<T, RequestError> {
-        let answer = timeout(REQUEST_TIMEOUT, self.mailbox.ask(request)).await;
-        answer.unwrap_or(Err(RequestError::TimedOut))
+        ask(&self.mailbox, request).await
     }
 
     async fn change(&self, decisions: Vec<Decision>, mode: Mode) -> Result<Changed, RequestError> {
@@ -204,6 +206,14 @@ impl CoordinatorService for Rpc {
             raft_id: quorum.raft_id,
         }))
     }
+}
+
+async fn ask<T>(
+    mailbox: &Mailbox,
+    request: impl FnOnce(Reply<T>) -> Ask,
+) -> Result<T, RequestError> {
+    let answer = timeout(REQUEST_TIMEOUT, mailbox.ask(request)).await;
+    answer.unwrap_or(Err(RequestError::TimedOut))
 }
 
 fn mode(validate_only: bool) -> Mode {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use daemon::vitals::{Detail, Figure, Readiness, Vitals};
 
 use crate::feed::{Duty, Feed};
+use crate::tree_feed::TreeFeed;
 
 /// Where it looks when it is asked.
 #[derive(Debug)]
 pub(crate) struct CoordinatorVitals {
     pub(crate) feed: Arc<Feed>,
+    pub(crate) tree: Arc<TreeFeed>,
 }
 
 impl Vitals for CoordinatorVitals {
@@ -25,6 +27,7 @@ impl Vitals for CoordinatorVitals {
     fn figures(&self, _detail: Detail) -> Vec<Figure> {
         let image = self.feed.image();
         let alive = image.brokers().filter(|broker| broker.is_alive()).count();
+        let (_, tree) = self.tree.view();
         let leads = match self.feed.duty() {
             Duty::Leading => 1,
             Duty::Resting => 0,
@@ -45,6 +48,21 @@ impl Vitals for CoordinatorVitals {
                 "dohle_coordinator_topics",
                 "Topics of the cluster",
                 whole(image.topic_count() as u64),
+            ),
+            Figure::gauge(
+                "dohle_tree_nodes",
+                "Nodes of the tree, its root among them",
+                whole(tree.node_count() as u64),
+            ),
+            Figure::gauge(
+                "dohle_tree_bytes",
+                "Bytes of paths and data in the tree",
+                whole(tree.bytes()),
+            ),
+            Figure::gauge(
+                "dohle_tree_sessions",
+                "Sessions of the tree",
+                whole(tree.session_count() as u64),
             ),
         ]
     }

@@ -55,8 +55,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node without children.
-    pub(crate) fn new(data: Bytes, revision: Revision, owner: Option<SessionId>) -> Self {
+    /// A node without children, as it is made.
+    pub fn new(data: Bytes, revision: Revision, owner: Option<SessionId>) -> Self {
         Self {
             data,
             version: NodeVersion::default(),

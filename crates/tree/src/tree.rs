@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -135,14 +136,20 @@ impl Tree {
         self.nodes.iter()
     }
 
-    /// A node and all below it, parents before their children.
+    /// A node and all below it, parents before their children; only those behind `after`, if it is
+    /// given.
     pub fn subtree<'a>(
         &'a self,
         path: &'a NodePath,
+        after: Option<&'a NodePath>,
     ) -> impl Iterator<Item = (&'a NodePath, &'a Arc<Node>)> {
+        let start = match after {
+            Some(after) => Bound::Excluded(after.as_str()),
+            None => Bound::Included(path.as_str()),
+        };
         // Neighbours such as `/a-b` sort between `/a` and `/a/b`.
         self.nodes
-            .range::<str, _>((std::ops::Bound::Included(path.as_str()), std::ops::Bound::Unbounded))
+            .range::<str, _>((start, Bound::Unbounded))
             .take_while(|(other, _)| other.as_str().starts_with(path.as_str()))
             .filter(|(other, _)| path.covers(other))
     }
@@ -160,6 +167,11 @@ impl Tree {
     /// Every session, by id.
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Arc<Session>)> {
         self.sessions.iter().map(|(id, session)| (*id, session))
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.size()
     }
 
     /// A session that is not over.

@@ -148,7 +148,7 @@ impl Model {
             return Err(Reason::NoChildrenForEphemerals);
         }
         if sequential {
-            let free = (above.sequence..)
+            let free = (above.sequence..above.sequence + 1_000)
                 .find(|number| !self.nodes.contains_key(&format!("{path}{number:010}")));
             path = format!("{path}{:010}", free.unwrap());
             above.sequence = free.unwrap() + 1;
@@ -310,13 +310,17 @@ fn check_indexes(tree: &Tree) {
         let listed: Vec<_> = node.children().map(AsRef::as_ref).collect();
         assert_eq!(listed, children, "{path}");
         assert_eq!(node.child_count(), children.len());
-        let subtree: Vec<_> = tree.subtree(path).map(|(other, _)| other.clone()).collect();
+        let subtree: Vec<_> = tree.subtree(path, None).map(|(other, _)| other.clone()).collect();
         let covered: Vec<_> = tree
             .nodes()
             .map(|(other, _)| other.clone())
             .filter(|other| path.covers(other))
             .collect();
         assert_eq!(subtree, covered);
+        for (place, after) in subtree.iter().enumerate() {
+            let rest = tree.subtree(path, Some(after)).map(|(other, _)| other);
+            assert!(rest.eq(subtree.iter().skip(place + 1)));
+        }
     }
     assert_eq!(tree.bytes(), bytes as u64);
     for (id, session) in tree.sessions() {

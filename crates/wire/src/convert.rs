@@ -6,6 +6,7 @@ mod ids;
 mod listeners;
 mod metadata;
 mod storage;
+mod tree;
 
 pub use error::{error_to_proto, error_to_remote};
 pub use ids::{config_entries, required, sixteen_bytes, topic_partition};
@@ -14,4 +15,11 @@ pub use metadata::{
     endpoint_to_proto, image_from_proto, image_to_proto, new_topic_from_proto,
     registration_from_proto, registration_to_proto, topic_from_proto, topic_to_proto,
 };
-pub use storage::{command_from_bytes, command_to_bytes, snapshot_from_chunks, snapshot_to_chunks};
+pub use storage::{
+    LogCommand, command_from_bytes, command_to_bytes, snapshot_from_chunks, snapshot_to_chunks,
+    tree_command_to_bytes,
+};
+pub use tree::{
+    event_to_proto, node_to_proto, operation_from_proto, operation_to_proto, stat_to_proto,
+    touched_to_proto,
+};

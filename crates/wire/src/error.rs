@@ -25,6 +25,9 @@ pub enum InvalidMessage {
     /// A topic name that breaks the rules.
     #[error(transparent)]
     Topic(#[from] types::InvalidTopicName),
+    /// A path of the tree that breaks the rules.
+    #[error(transparent)]
+    Path(#[from] tree::InvalidPath),
 }
 
 impl Coded for InvalidMessage {
@@ -32,6 +35,7 @@ impl Coded for InvalidMessage {
         match self {
             Self::Missing { .. } | Self::Value { .. } => Reason::InvalidRequest,
             Self::Topic(error) => error.reason(),
+            Self::Path(error) => error.reason(),
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod v1 {
     pub use crate::generated::dohle::broker::v1 as broker;
     pub use crate::generated::dohle::coordinator::v1 as coordinator;
     pub use crate::generated::dohle::storage::v1 as storage;
+    pub use crate::generated::dohle::tree::v1 as tree;
     pub use crate::generated::dohle::types::v1 as types;
 }
 

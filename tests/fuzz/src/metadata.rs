@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use cluster::{ClusterId, Command, MetadataImage, State, decision};
 use prost::Message;
+use tree::Tree;
 use types::{BrokerEpoch, BrokerId, Revision, TopicId, TopicName};
 use wire::InvalidMessage;
 use wire::convert::{
-    command_from_bytes, command_to_bytes, config_entries, delta_from_proto, delta_to_proto,
-    image_from_proto, image_to_proto, new_topic_from_proto, registration_from_proto,
-    snapshot_from_chunks, snapshot_to_chunks,
+    LogCommand, command_from_bytes, command_to_bytes, config_entries, delta_from_proto,
+    delta_to_proto, image_from_proto, image_to_proto, new_topic_from_proto, registration_from_proto,
+    snapshot_from_chunks, snapshot_to_chunks, tree_command_to_bytes,
 };
 use wire::v1::coordinator as v1;
 
@@ -141,10 +142,10 @@ impl Copies {
             return;
         }
         let logged = command_from_bytes(command_to_bytes(command)).expect("it was just written");
-        assert_eq!(&logged, command);
+        assert_eq!(logged, LogCommand::Cluster(command.clone()));
         let revision = Revision::new(self.leader.image().revision().get() + 1);
         let applied = self.leader.apply(revision, command);
-        assert_eq!(self.follower.apply(revision, &logged), applied);
+        assert_eq!(self.follower.apply(revision, command), applied);
         assert_eq!(self.follower, self.leader);
         let Ok(delta) = applied else { return };
         if revision == Revision::new(1) {
@@ -160,9 +161,9 @@ impl Copies {
 
     /// Stores the state and goes on from what was stored.
     fn snapshot(&mut self, max_chunk_bytes: usize) {
-        let chunks = snapshot_to_chunks(&self.leader, max_chunk_bytes);
-        let read = snapshot_from_chunks(chunks).expect("it was just written");
-        assert_eq!(read, self.leader);
+        let chunks = snapshot_to_chunks(&self.leader, &Tree::new(), max_chunk_bytes);
+        let (read, tree) = snapshot_from_chunks(chunks).expect("it was just written");
+        assert_eq!((&read, tree), (&self.leader, Tree::new()));
         self.leader = read;
         let image = self.leader.image();
         let told = image_from_proto(image.revision(), image_to_proto(image));
@@ -173,15 +174,31 @@ impl Copies {
 /// Takes bytes for what a coordinator stores: what can be read can be written and read again.
 pub fn restore(bytes: &Bytes) {
     if let Ok(command) = command_from_bytes(bytes.clone()) {
-        assert_eq!(command_from_bytes(command_to_bytes(&command)).as_ref(), Ok(&command));
-        State::new().apply(Revision::new(1), &command).ok();
+        let written = match &command {
+            LogCommand::Cluster(command) => command_to_bytes(command),
+            LogCommand::Tree(command) => tree_command_to_bytes(command),
+        };
+        assert_eq!(command_from_bytes(written).as_ref(), Ok(&command));
+        match command {
+            LogCommand::Cluster(command) => {
+                State::new().apply(Revision::new(1), &command).ok();
+            }
+            LogCommand::Tree(command) => {
+                Tree::new().apply(Revision::new(1), &command).ok();
+            }
+        }
     }
-    let read: Result<State, InvalidMessage> = snapshot_from_chunks([bytes.clone()]);
-    if let Ok(mut state) = read {
-        assert_eq!(snapshot_from_chunks(snapshot_to_chunks(&state, 100)).as_ref(), Ok(&state));
+    let read: Result<(State, Tree), InvalidMessage> = snapshot_from_chunks([bytes.clone()]);
+    if let Ok((mut state, mut tree)) = read {
+        let written = snapshot_to_chunks(&state, &tree, 100);
+        assert_eq!(snapshot_from_chunks(written).as_ref(), Ok(&(state.clone(), tree.clone())));
         let revision = state.image().revision().get();
         if let Some(next) = revision.checked_add(1).map(Revision::new) {
             state.apply(next, &Command::AllocateProducerIds).ok();
+            let sessions: Vec<_> = tree.sessions().map(|(session, _)| session).collect();
+            for session in sessions {
+                tree.apply(next, &tree::Command::CloseSession { session }).ok();
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(
             decoded.map_err(|error| match error {
                 InvalidMessage::Missing { field } | InvalidMessage::Value { field, .. } => field,
-                topic @ InvalidMessage::Topic(_) => panic!("{topic}"),
+                other @ (InvalidMessage::Topic(_) | InvalidMessage::Path(_)) => panic!("{other}"),
             }),
             expected
         );

@@ -24,11 +24,13 @@ impl<D: Disk> Controller<D> {
         if pause < gap {
             warn!(gap_ms = gap.as_millis(), "the coordinator stood still");
             self.sessions.extend(gap);
+            self.tree_sessions.extend(gap);
         }
         self.last_tick = now;
         self.replica.tick();
         if self.readiness().is_ok() {
             self.fence_the_silent(now);
+            self.close_the_silent(now);
         }
         if self.next_upkeep <= now {
             self.next_upkeep = now + UPKEEP_INTERVAL;

@@ -23,7 +23,7 @@ struct Machine {
     disk: FaultyDisk,
     store: Arc<MemoryStore>,
     controller: Controller<FaultyDisk>,
-    feed: Arc<Feed>,
+    feeds: Feeds,
     now: Duration,
     checkpoint_entries: u64,
 }
@@ -35,9 +35,9 @@ impl Machine {
 
     fn with_checkpoints(checkpoint_entries: u64) -> Self {
         let (disk, store): (_, Arc<MemoryStore>) = (FaultyDisk::new(1), Arc::default());
-        let (controller, feed) = open(&disk, &store, checkpoint_entries, Duration::ZERO);
+        let (controller, feeds) = open(&disk, &store, checkpoint_entries, Duration::ZERO);
         let now = Duration::ZERO;
-        let mut machine = Self { disk, store, controller, feed, now, checkpoint_entries };
+        let mut machine = Self { disk, store, controller, feeds, now, checkpoint_entries };
         machine.step([]);
         machine
     }
@@ -47,8 +47,8 @@ impl Machine {
         let Self { disk, store, controller, checkpoint_entries, .. } = self;
         drop(controller);
         disk.lose_power();
-        let (controller, feed) = open(&disk, &store, checkpoint_entries, now);
-        let mut machine = Self { disk, store, controller, feed, now, checkpoint_entries };
+        let (controller, feeds) = open(&disk, &store, checkpoint_entries, now);
+        let mut machine = Self { disk, store, controller, feeds, now, checkpoint_entries };
         machine.step([]);
         machine
     }
@@ -124,7 +124,7 @@ impl Machine {
     }
 
     fn image(&self) -> MetadataImage {
-        self.feed.image()
+        self.feeds.metadata.image()
     }
 
     fn leader(&self) -> Option<BrokerId> {
@@ -137,7 +137,7 @@ fn open(
     store: &Arc<MemoryStore>,
     checkpoint_entries: u64,
     now: Duration,
-) -> (Controller<FaultyDisk>, Arc<Feed>) {
+) -> (Controller<FaultyDisk>, Feeds) {
     let recovery = Recovery {
         disk: disk.clone(),
         dir: Path::new("/c"),
@@ -146,14 +146,14 @@ fn open(
         now: Timestamp::from_millis(0),
     };
     let (replica, state) = Replica::open(recovery).unwrap();
-    let feed = Arc::new(Feed::new(state.image().clone(), 1 << 20));
+    let feeds = Feeds::new(&state, 1 << 20);
     let settings = Settings {
         cluster_id: ClusterId::new("nest").unwrap(),
         session_timeout: SESSION,
         tick: SECOND / 10,
         checkpoint_entries,
     };
-    (Controller::new(replica, state, Arc::clone(&feed), settings, now), feed)
+    (Controller::new(replica, state, feeds.clone(), settings, now), feeds)
 }
 
 fn name(name: &str) -> TopicName {
@@ -420,7 +420,7 @@ fn a_proposal_whose_place_another_leader_took_has_an_unknown_outcome() {
     let (reply, answer) = oneshot::channel();
     let changed = Changed { revision: Revision::ZERO, results: vec![Ok(())] };
     waiting.expect(&[0], &[Place { index: 3, term: 1 }], Ticket::Change { changed, reply });
-    waiting.settle(Place { index: 3, term: 2 }, Ok(()));
+    waiting.settle(Place { index: 3, term: 2 }, Outcome::Cluster(Ok(())));
     assert_eq!(received(answer), Err(RequestError::OutcomeUnknown));
 }
 
@@ -431,7 +431,7 @@ fn watchers_are_told_of_every_revision() {
     machine.serve();
     machine.wait(2 * SESSION);
     while copy.revision() < machine.image().revision() {
-        let crate::feed::Due::Change(change) = machine.feed.after(copy.revision()) else {
+        let crate::feed::Due::Change(change) = machine.feeds.metadata.after(copy.revision()) else {
             panic!("every change is still held");
         };
         let Some(wire::v1::coordinator::watch_metadata_response::Content::Delta(delta)) =

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cluster::ClusterError;
+use tree::{Applied, Refused, SessionId};
 use types::Revision;
 
 use super::answer;
 use crate::raft::Place;
-use crate::request::{Changed, Heartbeat, HeartbeatAnswer, Reply, RequestError};
+use crate::request::{Changed, Heartbeat, HeartbeatAnswer, Reply, RequestError, TreeChanged};
 
 /// What happens when the entries proposed together are applied.
 #[derive(Debug)]
@@ -16,8 +17,17 @@ pub(super) enum Ticket {
     Change { changed: Changed, reply: Reply<Changed> },
     /// The heartbeat is answered.
     Heartbeat { heartbeat: Heartbeat, reply: Reply<HeartbeatAnswer> },
+    /// What became of the tree is sent.
+    Tree { reply: Reply<TreeChanged> },
     /// Nobody waits.
     Internal,
+}
+
+/// What became of an entry.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Cluster(Result<(), ClusterError>),
+    Tree(Result<Applied, Refused>),
 }
 
 impl Ticket {
@@ -25,6 +35,7 @@ impl Ticket {
         match self {
             Self::Change { reply, .. } => answer(reply, Err(error.clone())),
             Self::Heartbeat { reply, .. } => answer(reply, Err(error.clone())),
+            Self::Tree { reply } => answer(reply, Err(error.clone())),
             Self::Internal => {}
         }
     }
@@ -45,6 +56,15 @@ pub(super) enum Read {
     Barrier {
         reply: Reply<Revision>,
     },
+    /// A change of the tree that was refused.
+    TreeRefused {
+        changed: TreeChanged,
+        reply: Reply<TreeChanged>,
+    },
+    KeepAlive {
+        session: SessionId,
+        reply: Reply<()>,
+    },
 }
 
 impl Read {
@@ -54,6 +74,8 @@ impl Read {
             Self::Heartbeat { reply, .. } => answer(reply, Err(error.clone())),
             Self::Unchanged { reply, .. } => answer(reply, Err(error.clone())),
             Self::Barrier { reply } => answer(reply, Err(error.clone())),
+            Self::TreeRefused { reply, .. } => answer(reply, Err(error.clone())),
+            Self::KeepAlive { reply, .. } => answer(reply, Err(error.clone())),
         }
     }
 }
@@ -92,11 +114,7 @@ impl Waiting {
     }
 
     /// The entry at `place` was applied, with this result. Gives back a heartbeat to be answered.
-    pub(super) fn settle(
-        &mut self,
-        place: Place,
-        result: Result<(), ClusterError>,
-    ) -> Option<Ticket> {
+    pub(super) fn settle(&mut self, place: Place, outcome: Outcome) -> Option<Ticket> {
         let proposal = self.proposals.remove(&place.index)?;
         let (left, ticket) = self.tickets.get_mut(&proposal.ticket)?;
         if proposal.term != place.term {
@@ -106,22 +124,36 @@ impl Waiting {
             return None;
         }
         *left -= 1;
-        if let Ticket::Change { changed, .. } = ticket {
-            changed.revision = Revision::new(place.index);
-            if let Some(slot) = changed.results.get_mut(proposal.slot) {
-                *slot = result;
+        let revision = Revision::new(place.index);
+        let mut of_tree = None;
+        match (ticket, outcome) {
+            (Ticket::Change { changed, .. }, Outcome::Cluster(result)) => {
+                changed.revision = revision;
+                if let Some(slot) = changed.results.get_mut(proposal.slot) {
+                    *slot = result;
+                }
             }
+            (_, Outcome::Tree(outcome)) => of_tree = Some(TreeChanged { revision, outcome }),
+            (_, Outcome::Cluster(_)) => {}
         }
         if 0 < *left {
             return None;
         }
-        match self.tickets.remove(&proposal.ticket)?.1 {
-            Ticket::Change { changed, reply } => {
+        match (self.tickets.remove(&proposal.ticket)?.1, of_tree) {
+            (Ticket::Change { changed, reply }, _) => {
                 answer(reply, Ok(changed));
                 None
             }
-            heartbeat @ Ticket::Heartbeat { .. } => Some(heartbeat),
-            Ticket::Internal => None,
+            (heartbeat @ Ticket::Heartbeat { .. }, _) => Some(heartbeat),
+            (Ticket::Tree { reply }, Some(changed)) => {
+                answer(reply, Ok(changed));
+                None
+            }
+            (ticket @ Ticket::Tree { .. }, None) => {
+                ticket.fail(&RequestError::OutcomeUnknown);
+                None
+            }
+            (Ticket::Internal, _) => None,
         }
     }
 

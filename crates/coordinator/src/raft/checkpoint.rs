@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::State;
 use kv_store::{KvStore, MAX_VALUE_LEN, Transaction};
 use prost::Message;
 use wire::convert::{snapshot_from_chunks, snapshot_to_chunks};
@@ -14,6 +13,7 @@ use wire::v1::storage as v1;
 
 use super::error::CheckpointError;
 use super::hard_state::crc32c;
+use crate::replicated::Replicated;
 
 const VERSION: u32 = 1;
 const HEAD_KEY: &str = "checkpoint";
@@ -30,7 +30,7 @@ pub(crate) struct Checkpoint {
     pub(crate) term: u64,
     /// Who belonged to the quorum then.
     pub(crate) membership: v1::Membership,
-    pub(crate) state: State,
+    pub(crate) state: Replicated,
 }
 
 /// Where checkpoints are kept: at any moment, one.
@@ -52,7 +52,8 @@ impl Checkpoints {
 
     /// Durable when it returns. A crash before leaves the one there was.
     pub(crate) fn save(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        let chunks = snapshot_to_chunks(&checkpoint.state, MAX_VALUE_LEN);
+        let Replicated { cluster, tree } = &checkpoint.state;
+        let chunks = snapshot_to_chunks(cluster, tree, MAX_VALUE_LEN);
         let prefix = chunk_prefix(checkpoint.index);
         for (group, numbered) in chunks.chunks(CHUNKS_PER_COMMIT).enumerate() {
             let mut transaction = Transaction::new();
@@ -87,7 +88,8 @@ impl Checkpoints {
         if chunks.len() != expected || crc32c(&chunks.concat()) != head.crc32c {
             return Err(damaged());
         }
-        let state = snapshot_from_chunks(chunks)?;
+        let (cluster, tree) = snapshot_from_chunks(chunks)?;
+        let state = Replicated { cluster, tree };
         let membership = head.membership.clone().ok_or_else(damaged)?;
         Ok(Some(Checkpoint { index: head.index, term: head.term, membership, state }))
     }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use cluster::State;
 use disk::Disk;
 use kv_store::KvStore;
 use types::{Revision, Timestamp};
@@ -15,6 +14,7 @@ use super::entry_log::EntryLog;
 use super::error::RaftError;
 use super::hard_state::{HardState, HardStateFile};
 use super::storage::RaftStorage;
+use crate::replicated::Replicated;
 
 /// Where a log begins: as if its first entry had been agreed on before, so that raft has a
 /// checkpoint to start from.
@@ -126,8 +126,8 @@ fn reconcile<D: Disk>(
 
 fn genesis(raft_id: u64) -> Checkpoint {
     let (index, term) = GENESIS;
-    let mut state = State::new();
-    state.pass(Revision::new(index));
+    let mut state = Replicated::default();
+    state.cluster.pass(Revision::new(index));
     let membership = Membership { voters: vec![raft_id], ..Membership::default() };
     Checkpoint { index, term, membership, state }
 }

@@ -1,5 +1,4 @@
 use bytes::Bytes;
-use cluster::State;
 use disk::Disk;
 use raft::prelude::{Entry, EntryType, Message, MessageType};
 use raft::{Config, RawNode, ReadOnlyOption, StateRole};
@@ -10,16 +9,18 @@ use super::error::{ProposeError, RaftError};
 use super::logger::logger;
 use super::recovery::Recovery;
 use super::storage::{RaftStorage, membership};
+use crate::replicated::Replicated;
 
 /// Ticks without a leader after which a follower stands for election.
 pub(crate) const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 2;
-const MAX_MESSAGE_BYTES: u64 = 1024 * 1024;
+const MAX_MESSAGE_BYTES: u64 = MAX_COMMAND_BYTES as u64;
 const MAX_UNCOMMITTED_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_COMMITTED_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_INFLIGHT_MESSAGES: usize = 64;
-/// The largest command. An entry larger than a message could not be sent.
-pub(crate) const MAX_COMMAND_BYTES: usize = 1024 * 1024;
+/// The largest command: a node of the tree with all the data it may hold. An entry larger than a
+/// message could not be sent.
+pub(crate) const MAX_COMMAND_BYTES: usize = 1024 * 1024 + 64 * 1024;
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub(crate) struct Replica<D: Disk> {
 
 impl<D: Disk> Replica<D> {
     /// Opens a member, and gives the state as of its checkpoint.
-    pub(crate) fn open(recovery: Recovery<'_, D>) -> Result<(Self, State), RaftError> {
+    pub(crate) fn open(recovery: Recovery<'_, D>) -> Result<(Self, Replicated), RaftError> {
         let storage = recovery.open()?;
         let config = Config {
             id: storage.hard_state.saved().raft_id,
@@ -183,7 +184,7 @@ impl<D: Disk> Replica<D> {
     }
 
     /// A checkpoint to be saved, of `state` with everything up to `place` applied.
-    pub(crate) fn checkpoint(&self, place: Place, state: State) -> Checkpoint {
+    pub(crate) fn checkpoint(&self, place: Place, state: Replicated) -> Checkpoint {
         let conf_state = self.node.raft.prs().conf().to_conf_state();
         Checkpoint {
             index: place.index,

@@ -13,6 +13,7 @@ use super::checkpoint::{Checkpoint, Checkpoints};
 use super::entry_log::EntryLog;
 use super::error::RaftError;
 use super::hard_state::{HardState, HardStateFile};
+use crate::replicated::Replicated;
 
 /// The last checkpoint and the entries behind it, which are in memory too: raft reads them while
 /// the loop waits.
@@ -137,7 +138,8 @@ impl<D: Disk> Storage for RaftStorage<D> {
         }
         let mut snapshot = Snapshot::default();
         // Chunks of snapshot parts, one behind the other, are a chunk again.
-        snapshot.set_data(snapshot_to_chunks(&self.checkpoint.state, usize::MAX).concat().into());
+        let Replicated { cluster, tree } = &self.checkpoint.state;
+        snapshot.set_data(snapshot_to_chunks(cluster, tree, usize::MAX).concat().into());
         let metadata = snapshot.mut_metadata();
         metadata.set_index(self.checkpoint.index);
         metadata.set_term(self.checkpoint.term);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use cluster::{ClusterId, Command, State};
+use cluster::{ClusterId, Command};
 use disk::FaultyDisk;
 use kv_store::{KvError, KvStore, MemoryStore, Transaction};
 use proptest::prelude::*;
@@ -59,8 +59,8 @@ fn voted(term: u64, vote: u64, commit: u64) -> raft::prelude::HardState {
 }
 
 fn checkpoint(index: u64, term: u64) -> Checkpoint {
-    let mut state = State::new();
-    state.pass(Revision::new(index));
+    let mut state = crate::replicated::Replicated::default();
+    state.cluster.pass(Revision::new(index));
     let membership = Membership { voters: vec![1], ..Membership::default() };
     Checkpoint { index, term, membership, state }
 }
@@ -260,7 +260,11 @@ fn a_checkpoint_that_is_cut_short_leaves_the_one_before() {
         let failing = Arc::new(FailingStore { store: Arc::clone(&store), left: commits.into() });
         let mut saved = checkpoint(index, 1);
         let cluster_id = ClusterId::new(&format!("nest-{index}")).unwrap();
-        saved.state.apply(Revision::new(index + 1), &Command::InitCluster { cluster_id }).unwrap();
+        saved
+            .state
+            .cluster
+            .apply(Revision::new(index + 1), &Command::InitCluster { cluster_id })
+            .unwrap();
         let done = Checkpoints::new(failing).save(&saved);
         let loaded = Checkpoints::new(Arc::clone(&store) as _).load().unwrap();
         if done.is_ok() {

@@ -15,11 +15,25 @@ use crate::v1::storage as v1;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use snapshot::{snapshot_from_chunks, snapshot_to_chunks};
+pub use tree::tree_command_to_bytes;
 
-/// The format that is written. A reader refuses a later one rather than misread it.
+/// The format that the cluster's commands are written in.
 const VERSION: u32 = 1;
+/// The format of what concerns the tree, and the last one that is read: a reader refuses a later
+/// one rather than misread it.
+const TREE_VERSION: u32 = 2;
+
+/// A command of the coordinator's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogCommand {
+    /// Of the cluster's metadata.
+    Cluster(Command),
+    /// Of the tree.
+    Tree(::tree::Command),
+}
 
 /// A command, as the log holds it.
 pub fn command_to_bytes(command: &Command) -> Bytes {
@@ -78,11 +92,16 @@ pub fn command_to_bytes(command: &Command) -> Bytes {
 /// # Errors
 ///
 /// [`InvalidMessage`]: the bytes are no command, or a later version wrote them.
-pub fn command_from_bytes(bytes: Bytes) -> Result<Command, InvalidMessage> {
+pub fn command_from_bytes(bytes: Bytes) -> Result<LogCommand, InvalidMessage> {
     use v1::command::Command as Kind;
     let command = v1::Command::decode(bytes).map_err(|error| undecodable("command", &error))?;
     check_version(command.version)?;
-    Ok(match required(command.command, "command")? {
+    Ok(LogCommand::Cluster(match required(command.command, "command")? {
+        Kind::CreateTreeSession(session) => return Ok(LogCommand::Tree(session.into())),
+        Kind::CloseTreeSession(session) => return Ok(LogCommand::Tree(session.into())),
+        Kind::TransactTree(transaction) => {
+            return Ok(LogCommand::Tree(tree::transaction_from_proto(transaction)?));
+        }
         Kind::InitCluster(init) => {
             let cluster_id: Option<ClusterId> = cluster_id_from_proto(&init.cluster_id)?;
             Command::InitCluster { cluster_id: required(cluster_id, "cluster_id")? }
@@ -121,15 +140,15 @@ pub fn command_from_bytes(bytes: Bytes) -> Result<Command, InvalidMessage> {
             unset: configs.unset,
         },
         Kind::AllocateProducerIds(v1::AllocateProducerIds {}) => Command::AllocateProducerIds,
-    })
+    }))
 }
 
 fn check_version(version: u32) -> Result<(), InvalidMessage> {
-    if version == VERSION {
+    if (VERSION..=TREE_VERSION).contains(&version) {
         return Ok(());
     }
-    let found = version.to_string();
-    Err(InvalidMessage::Value { field: "version", found, expected: "1; a later Dohle wrote this" })
+    let (found, expected) = (version.to_string(), "1 or 2; a later Dohle wrote this");
+    Err(InvalidMessage::Value { field: "version", found, expected })
 }
 
 fn undecodable(field: &'static str, error: &prost::DecodeError) -> InvalidMessage {

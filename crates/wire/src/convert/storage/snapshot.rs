@@ -5,11 +5,13 @@ use bytes::Bytes;
 use cluster::config::TopicConfigs;
 use cluster::{Availability, Broker, Endpoint, Identity, MetadataImage, Partition, State, Topic};
 use prost::Message;
+use tree::Tree;
 use types::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, Revision, TopicId, TopicName};
 
+use super::tree::{TreeParts, tree_to_parts};
 use super::{
-    VERSION, check_version, directory, entries_from_proto, entries_to_proto, incarnation, topic_id,
-    topic_id_from, undecodable,
+    TREE_VERSION, VERSION, check_version, directory, entries_from_proto, entries_to_proto,
+    incarnation, topic_id, topic_id_from, undecodable,
 };
 use crate::InvalidMessage;
 use crate::convert::listeners::{listeners_from_storage, listeners_to_storage};
@@ -25,11 +27,13 @@ const PARTITIONS_PER_PART: usize = 64;
 
 /// The whole state, in chunks of at most `max_chunk_bytes`; each is a row of parts, each part
 /// behind its length. One part that is larger is a chunk by itself.
-pub fn snapshot_to_chunks(state: &State, max_chunk_bytes: usize) -> Vec<Bytes> {
+pub fn snapshot_to_chunks(state: &State, tree: &Tree, max_chunk_bytes: usize) -> Vec<Bytes> {
     let mut chunks = Chunks { max_chunk_bytes, full: Vec::new(), filling: Vec::new() };
     let image = state.image();
+    // Whoever never used the tree can go back to a version that has none.
+    let has_tree = *tree != Tree::new();
     chunks.push(Part::Head(v1::SnapshotHead {
-        version: VERSION,
+        version: if has_tree { TREE_VERSION } else { VERSION },
         cluster_id: image.cluster_id().map(ToString::to_string).unwrap_or_default(),
         applied_index: image.revision().get(),
     }));
@@ -50,6 +54,9 @@ pub fn snapshot_to_chunks(state: &State, max_chunk_bytes: usize) -> Vec<Bytes> {
                 partitions: partitions_to_proto(more),
             }));
         }
+    }
+    if has_tree {
+        tree_to_parts(tree).for_each(|part| chunks.push(part));
     }
     chunks.finish()
 }
@@ -75,14 +82,14 @@ impl Chunks {
     }
 }
 
-/// The state that [`snapshot_to_chunks`] wrote.
+/// The state and the tree that [`snapshot_to_chunks`] wrote.
 ///
 /// # Errors
 ///
 /// [`InvalidMessage`]: the chunks are no snapshot, or a later version wrote them.
 pub fn snapshot_from_chunks(
     chunks: impl IntoIterator<Item = Bytes>,
-) -> Result<State, InvalidMessage> {
+) -> Result<(State, Tree), InvalidMessage> {
     let mut snapshot = Snapshot::default();
     for mut chunk in chunks {
         while !chunk.is_empty() {
@@ -100,6 +107,7 @@ struct Snapshot {
     brokers: Vec<Arc<Broker>>,
     identities: BTreeMap<BrokerId, Identity>,
     topics: Vec<Topic>,
+    tree: TreeParts,
 }
 
 impl Snapshot {
@@ -130,11 +138,14 @@ impl Snapshot {
                 let topic = required(topic, "topic before more_partitions")?;
                 topic.partitions.extend(partitions_from_proto(more.partitions));
             }
+            Part::TreeSession(session) => self.tree.take_session(session),
+            Part::TreeNode(node) => self.tree.take_node(&node)?,
+            Part::MoreData(data) => self.tree.take_data(&data)?,
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<State, InvalidMessage> {
+    fn finish(self) -> Result<(State, Tree), InvalidMessage> {
         let head = required(self.head, "head")?;
         let image = MetadataImage::from_parts(
             Revision::new(head.applied_index),
@@ -143,7 +154,7 @@ impl Snapshot {
             self.topics.into_iter().map(Arc::new),
         );
         let image = image.map_err(|error| names_clash(&error))?;
-        Ok(State::from_parts(image, self.identities))
+        Ok((State::from_parts(image, self.identities), self.tree.finish()?))
     }
 }
 
