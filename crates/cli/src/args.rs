@@ -17,6 +17,7 @@ pub(crate) mod produce;
 pub(crate) mod schema;
 pub(crate) mod sink;
 pub(crate) mod topic;
+pub(crate) mod tree;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -122,6 +123,9 @@ pub(crate) enum Noun {
     /// Describe the coordinators' quorum
     #[command(subcommand)]
     Coordinator(cluster::CoordinatorVerb),
+    /// Read, change and watch the coordinators' tree, with zkCli's words
+    #[command(subcommand)]
+    Tree(tree::Verb),
     /// Register, read and check schemas
     #[command(subcommand)]
     Schema(schema::Verb),

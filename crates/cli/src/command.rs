@@ -10,6 +10,7 @@ mod produce;
 mod schema;
 mod sink;
 mod topic;
+mod tree;
 
 use clap::CommandFactory as _;
 
@@ -31,6 +32,7 @@ pub(crate) async fn run(noun: Noun, session: &Session, output: &mut Output) -> R
         Noun::Consume(consume) => consume::run(consume, session, output).await,
         Noun::Sink(Verb::Run(land)) => sink::land(&land, session, output).await,
         Noun::Lab(lab) => lab::run(lab, session, output).await,
+        Noun::Tree(verb) => tree::run(verb, session, output).await,
         Noun::Bench(verb) => bench::run(verb, session, output).await,
         Noun::Topic(verb) => or_interrupted(session, topic::run(verb, session, output)).await,
         Noun::Cluster(verb) => or_interrupted(session, cluster::run(verb, session, output)).await,

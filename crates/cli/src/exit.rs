@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use client::ClientError;
 use client::registry::RegistryError;
+use client::tree::TreeError;
 use types::{Coded, Reason};
 
 /// The exit codes of `dohle`.
@@ -174,6 +175,12 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::coded(&error)
+    }
+}
+
+impl From<TreeError> for Failure {
+    fn from(error: TreeError) -> Self {
+        Self::coded(&error).next_if(Exit::Unreachable, || "coordinator status".to_owned())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a command has to reach the cluster with.
 
 use client::registry::RegistryClient;
+use client::tree::TreeClient;
 use client::{Client, ClientConfig};
 use daemon::clock::Clock;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,11 @@ impl Session {
             // Whoever has no cluster yet can have one with one command.
             Failure::from(error).next_if(Exit::Unreachable, || "lab".to_owned())
         })
+    }
+
+    /// A client of the tree of the coordinators named.
+    pub(crate) fn tree(&self) -> TreeClient {
+        TreeClient::new(self.common.coordinator.split(','), self.common.timeout)
     }
 
     /// A client of the registry named.

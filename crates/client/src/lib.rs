@@ -1,4 +1,5 @@
-//! The Rust client: produce, consume, administer, and talk to the schema registry.
+//! The Rust client: produce, consume, administer, and talk to the schema registry and to the
+//! coordinators' tree.
 //!
 //! Decisions are pure and tested without a server: how records gather into batches
 //! (`producer::accumulator`), what a failed attempt means (`producer::verdict`), where a reader
@@ -42,6 +43,7 @@ mod probe;
 mod producer;
 mod quorum;
 pub mod registry;
+pub mod tree;
 
 pub use admin::{
     Admin, Apply, ClusterDescription, DeleteBefore, ListedOffset, LogDamage, LogDescription,
