@@ -8,8 +8,8 @@ use types::{BrokerEpoch, BrokerId, Revision, TopicId, TopicName};
 use wire::InvalidMessage;
 use wire::convert::{
     LogCommand, command_from_bytes, command_to_bytes, config_entries, delta_from_proto,
-    delta_to_proto, image_from_proto, image_to_proto, new_topic_from_proto, registration_from_proto,
-    snapshot_from_chunks, snapshot_to_chunks, tree_command_to_bytes,
+    delta_to_proto, image_from_proto, image_to_proto, new_topic_from_proto,
+    registration_from_proto, snapshot_from_chunks, snapshot_to_chunks, tree_command_to_bytes,
 };
 use wire::v1::coordinator as v1;
 
