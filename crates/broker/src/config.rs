@@ -251,7 +251,7 @@ impl Default for Config {
             coordinators: vec!["127.0.0.1:7070".to_owned()],
             data_dir: PathBuf::from("data/broker"),
             trust_fenced_directory: None,
-            journal_bytes: 128 * 1024 * 1024,
+            journal_bytes: 256 * 1024 * 1024,
             num_partitions: 1,
             default_replication_factor: 1,
             auto_create_topics_enable: true,

@@ -219,10 +219,12 @@ impl<D: Disk> Journal<D> {
         active.map_or(Ok(()), |active| active.duty.sync(&active.path, || active.file.sync_data()))
     }
 
-    /// Whether a round of upkeep would give the journal room, or its files.
+    /// Whether a round of upkeep is due, which gives the journal room, or its files: once half of
+    /// them are full. A round syncs every log that has entries in those, however few, so that fewer
+    /// rounds are less work; the other half is what is appended until it is done.
     pub(crate) fn needs_upkeep(&self) -> bool {
-        self.stage == JournalStage::Wanted
-            || self.files.iter().any(|file| file.stage == FileStage::Full)
+        let full = self.files.iter().filter(|file| file.stage == FileStage::Full).count();
+        self.stage == JournalStage::Wanted || full > 0 && self.files.len() / 2 <= full
     }
 
     /// The logs that have entries in full files: once they are synced, the files can be used again.
