@@ -1,10 +1,12 @@
-//! Layered configuration: defaults, then a file, then the environment. Flags are the caller's.
+//! Layered configuration: defaults, then a file, then the environment, then flags.
+
+mod command_line;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, Command, value_parser};
+pub use command_line::from_command_line;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 pub use figment::value::Value;
@@ -12,6 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tracing::warn;
+
+use command_line::Flag;
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
@@ -61,7 +65,7 @@ pub type Translate = fn(BTreeMap<String, String>) -> Result<Classic, String>;
 
 /// Reads a service's configuration: `T::default()`, overlaid by the `file` if one is named, overlaid
 /// by environment variables that begin with `prefix` (`DOHLE_BROKER_`), whose names are the keys in
-/// upper case, with `__` between nested keys.
+/// upper case, with `__` between nested keys. [`from_command_line`] overlays them by flags.
 ///
 /// The file is TOML, or, if its name ends in `.properties` or `.cfg`, one of a classic service, for
 /// `translate`. Of the latter, keys without a use here are named in one warning.
@@ -72,6 +76,18 @@ pub type Translate = fn(BTreeMap<String, String>) -> Result<Classic, String>;
 ///
 /// The file is missing, a key is unknown or a value does not fit.
 pub fn load<T>(file: Option<&Path>, prefix: &str, translate: Translate) -> Result<T, ConfigError>
+where
+    T: Serialize + DeserializeOwned + Default,
+{
+    layered(file, prefix, translate, Vec::new())
+}
+
+fn layered<T>(
+    file: Option<&Path>,
+    prefix: &str,
+    translate: Translate,
+    flags: Vec<Flag>,
+) -> Result<T, ConfigError>
 where
     T: Serialize + DeserializeOwned + Default,
 {
@@ -86,8 +102,10 @@ where
             figment.merge(Toml::file_exact(path))
         };
     }
-    figment
-        .merge(Env::prefixed(prefix).split("__"))
+    figment = figment.merge(Env::prefixed(prefix).split("__"));
+    flags
+        .into_iter()
+        .fold(figment, Figment::merge)
         .extract()
         .map_err(|error| ConfigError::Wrong(Box::new(error)))
 }
@@ -111,41 +129,6 @@ fn classic(path: &Path, translate: Translate) -> Result<BTreeMap<String, Value>,
         warn!(file = %path.display(), keys = unused, "keys that have no use here were left out");
     }
     Ok(keys)
-}
-
-/// Reads a service's configuration as its command line asks: [`load`] with the file that is named,
-/// with `--config` or by itself. `--help` and `--version` are answered, and wrong arguments refused,
-/// by ending the process.
-///
-/// # Errors
-///
-/// As [`load`].
-pub fn from_command_line<T>(
-    service: &'static str,
-    prefix: &str,
-    translate: Translate,
-) -> Result<T, ConfigError>
-where
-    T: Serialize + DeserializeOwned + Default,
-{
-    let keys = format!("Every key of the file can also be set as {prefix}<KEY>, which wins.");
-    let file = |name: &'static str| Arg::new(name).value_parser(value_parser!(PathBuf));
-    let matches =
-        Command::new(service)
-            .version(env!("CARGO_PKG_VERSION"))
-            .arg(file("config").long("config").value_name("FILE").help(
-                "Configuration in TOML, or as the classic service has it (.properties, .cfg)",
-            ))
-            .arg(
-                file("classic")
-                    .value_name("FILE")
-                    .conflicts_with("config")
-                    .help("The same, as the classic start scripts take it"),
-            )
-            .after_help(keys)
-            .get_matches();
-    let named = matches.get_one::<PathBuf>("config").or_else(|| matches.get_one("classic"));
-    load(named.map(PathBuf::as_path), prefix, translate)
 }
 
 #[cfg(test)]

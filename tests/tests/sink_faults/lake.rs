@@ -65,6 +65,22 @@ impl Lab {
         Process::spawn("dohle", common.into_iter().chain(self.sink_arguments()))
     }
 
+    /// Starts the scheduled sink, told these flags besides. Its first run begins at once.
+    pub(crate) fn start_service(&self, flags: &[&str]) -> Process {
+        let brokers = format!("[\"{}\"]", self.cluster.broker_address());
+        let (root, registry) = (self.root().display().to_string(), self.cluster.registry_url());
+        let usual = [
+            ["--topics", "[\"t\"]"],
+            ["--lake", &root],
+            ["--time-field", "at"],
+            ["--bootstrap-servers", &brokers],
+            ["--registry", &registry],
+            ["--run-at-start", "true"],
+            ["--http-listen", "127.0.0.1:0"],
+        ];
+        Process::spawn("dohle-sink", usual.as_flattened().iter().chain(flags))
+    }
+
     /// Runs the sink to its end, and returns its report.
     pub(crate) fn sink(&self) -> Value {
         let arguments = self.sink_arguments();

@@ -9,3 +9,7 @@ mod lake;
 mod quarantine;
 #[cfg(test)]
 mod races;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod sight;
