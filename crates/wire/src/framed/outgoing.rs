@@ -16,12 +16,16 @@ use crate::transport::MAX_MESSAGE_BYTES;
 const COPIED_BELOW: usize = 32 * 1024;
 /// Small messages that are ready together are sent together, up to about this many bytes.
 const GATHERED: usize = 64 * 1024;
+/// Most bytes that are kept ready for what is small.
+const LARGEST_SMALL: usize = GATHERED + COPIED_BELOW;
 
 /// Messages on their way out: what is small in one buffer, payloads as they are.
 #[derive(Debug, Default)]
 pub struct Frames {
     ready: VecDeque<Bytes>,
     small: BytesMut,
+    /// Bytes of what was small when it went out last: the next will be like it.
+    usual: usize,
 }
 
 impl Frames {
@@ -43,6 +47,7 @@ impl Frames {
     /// Lets what is small go out as it is.
     fn close(&mut self) {
         if !self.small.is_empty() {
+            self.usual = self.small.len();
             self.ready.push_back(self.small.split().freeze());
         }
     }
@@ -54,7 +59,9 @@ impl Frames {
                 "a message has {len} bytes; at most {MAX_MESSAGE_BYTES} may be sent"
             )));
         }
-        self.small.reserve(PREFIX_BYTES);
+        // A buffer that grows is copied each time.
+        let expected = if self.small.is_empty() { self.usual.min(LARGEST_SMALL) } else { 0 };
+        self.small.reserve(expected.max(PREFIX_BYTES));
         self.small.put_u8(0);
         self.small.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
         message.put(self).map_err(|error| Status::internal(error.to_string()))
