@@ -72,12 +72,22 @@ struct UnderWay {
     failures: u64,
     /// In the order in which they lie in it.
     parts: Vec<Part>,
-    /// Set when the transport took it: from then on it may arrive.
-    left: Arc<AtomicBool>,
+    claim: Claim,
     deadline: Instant,
 }
 
-type Outbound = mpsc::Sender<(Arc<AtomicBool>, ProduceBatches)>;
+type Outbound = mpsc::Sender<(Claim, ProduceBatches)>;
+
+/// Whose a request is: whoever is first has it alone. Once the transport has it, it may arrive; once
+/// its stream has taken it back, it cannot, though the transport outlives the stream.
+#[derive(Clone, Debug, Default)]
+struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    fn is_first(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
 
 /// Sends attempts and answers each of them once, until the attempts end or the connection does.
 pub(crate) async fn run(
@@ -103,8 +113,8 @@ pub(crate) async fn run(
     // unanswered it has not looked at.
     let lost =
         if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
-    for UnderWay { partition, parts, left, .. } in under_way.into_values() {
-        let failure = if left.load(Ordering::Acquire) { lost } else { Failure::NotSent };
+    for UnderWay { partition, parts, claim, .. } in under_way.into_values() {
+        let failure = if claim.is_first() { Failure::NotSent } else { lost };
         for Part { number, .. } in parts {
             let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
             tell(&answers, Answer { partition, number, outcome }).await;
@@ -130,11 +140,8 @@ async fn open(
 ) -> Result<(Outbound, Incoming<v1::ProduceStreamResponse>), ClientError> {
     let channel = connect(&settings.address).await?;
     let (outbound, requests) = mpsc::channel(MAX_UNDER_WAY);
-    let requests =
-        ReceiverStream::new(requests).map(|(left, request): (Arc<AtomicBool>, ProduceBatches)| {
-            left.store(true, Ordering::Release);
-            request
-        });
+    let claimed = |(claim, request): (Claim, _)| claim.is_first().then_some(request);
+    let requests = ReceiverStream::new(requests).filter_map(claimed);
     let opening = framed::call(channel, framed::path::PRODUCE_STREAM, requests);
     let inbound = within(settings.request_timeout, "ProduceStream", opening).await?;
     Ok((outbound, inbound))
@@ -230,15 +237,15 @@ impl Stream<'_> {
             number: dispatch.number,
             records: u64::from(dispatch.batch.header().last_offset_delta) + 1,
         });
-        let left = Arc::new(AtomicBool::new(false));
+        let claim = Claim::default();
         let deadline = Instant::now() + timeout + GRACE;
-        let (parts, noted_left) = (parts.collect(), Arc::clone(&left));
+        let (parts, noted) = (parts.collect(), claim.clone());
         let failures = failures.unwrap_or_default();
-        let noted = UnderWay { partition, serial, failures, parts, left: noted_left, deadline };
+        let noted = UnderWay { partition, serial, failures, parts, claim: noted, deadline };
         self.under_way.insert(correlation_id, noted);
         // There is room: no more is under way than the channel holds. If the transport is gone, the
-        // inbound half says so next, and what never left is known by its mark.
-        outbound.try_send((left, ProduceBatches { head, batches })).ok();
+        // inbound half says so next, and what never left is still to be claimed.
+        outbound.try_send((claim, ProduceBatches { head, batches })).ok();
     }
 
     /// Tells the fate of each batch of a request.
