@@ -95,37 +95,13 @@ pub(crate) async fn run(
     mut attempts: mpsc::Receiver<Attempt>,
     answers: mpsc::Sender<Answer>,
 ) {
-    let mut stream = Stream {
-        settings: &settings,
-        answers: &answers,
-        outbox: Outbox::default(),
-        under_way: BTreeMap::new(),
-        batches: 0,
-        next_correlation: 0,
-    };
+    let mut stream = Stream::new(&settings, &answers);
     let ended = match open(&settings).await {
         Ok((outbound, inbound)) => stream.pump(outbound, inbound, &mut attempts).await,
         Err(error) => Some(error),
     };
-    let Some(error) = ended else { return };
-    let Stream { outbox, under_way, .. } = stream;
-    // A broker that shuts down answers what it has taken up before it says so; what it leaves
-    // unanswered it has not looked at.
-    let lost =
-        if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
-    for UnderWay { partition, parts, claim, .. } in under_way.into_values() {
-        let failure = if claim.is_first() { Failure::NotSent } else { lost };
-        for Part { number, .. } in parts {
-            let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
-            tell(&answers, Answer { partition, number, outcome }).await;
-        }
-    }
-    attempts.close();
-    for attempt in outbox.into_waiting() {
-        tell(&answers, attempt.failed(Failure::NotSent(error.clone()))).await;
-    }
-    while let Some(attempt) = attempts.recv().await {
-        tell(&answers, attempt.failed(Failure::NotSent(error.clone()))).await;
+    if let Some(error) = ended {
+        stream.end(error, &mut attempts).await;
     }
 }
 
@@ -165,7 +141,18 @@ enum Attempts {
     Ended,
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    fn new(settings: &'a StreamSettings, answers: &'a mpsc::Sender<Answer>) -> Self {
+        Self {
+            settings,
+            answers,
+            outbox: Outbox::default(),
+            under_way: BTreeMap::new(),
+            batches: 0,
+            next_correlation: 0,
+        }
+    }
+
     /// Returns why the stream broke, or `None` once everything was sent and answered.
     async fn pump(
         &mut self,
@@ -186,12 +173,8 @@ impl Stream<'_> {
                     if count == 0 {
                         input = Attempts::Ended;
                     }
-                    self.batches += count;
                     for attempt in taken.drain(..) {
-                        if let Some(Late { attempt, cause }) = self.outbox.push(attempt) {
-                            self.batches -= 1;
-                            tell(self.answers, attempt.failed(Failure::Beside(cause))).await;
-                        }
+                        self.take_up(attempt).await;
                     }
                 }
                 answer = inbound.message() => match answer {
@@ -210,9 +193,45 @@ impl Stream<'_> {
                     return Some(ClientError::Timeout { request: "a produce", waited });
                 }
             }
-            while let Some(request) = self.outbox.next_request() {
-                self.send(request, &outbound);
+            self.send_all(&outbound);
+        }
+    }
+
+    async fn take_up(&mut self, attempt: Attempt) {
+        self.batches += 1;
+        if let Some(Late { attempt, cause }) = self.outbox.push(attempt) {
+            self.batches -= 1;
+            tell(self.answers, attempt.failed(Failure::Beside(cause))).await;
+        }
+    }
+
+    /// Sends whatever may leave now.
+    fn send_all(&mut self, outbound: &Outbound) {
+        while let Some(request) = self.outbox.next_request() {
+            self.send(request, outbound);
+        }
+    }
+
+    /// Tells everyone who waits that there is no more to come.
+    async fn end(self, error: ClientError, attempts: &mut mpsc::Receiver<Attempt>) {
+        let Self { answers, outbox, under_way, .. } = self;
+        // A broker that shuts down answers what it has taken up before it says so; what it leaves
+        // unanswered it has not looked at.
+        let lost =
+            if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
+        for UnderWay { partition, parts, claim, .. } in under_way.into_values() {
+            let failure = if claim.is_first() { Failure::NotSent } else { lost };
+            for Part { number, .. } in parts {
+                let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
+                tell(answers, Answer { partition, number, outcome }).await;
             }
+        }
+        attempts.close();
+        for attempt in outbox.into_waiting() {
+            tell(answers, attempt.failed(Failure::NotSent(error.clone()))).await;
+        }
+        while let Some(attempt) = attempts.recv().await {
+            tell(answers, attempt.failed(Failure::NotSent(error.clone()))).await;
         }
     }
 
