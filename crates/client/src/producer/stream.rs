@@ -1,6 +1,8 @@
 //! One `ProduceStream` to one broker, on a connection of its own.
 
 mod outbox;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
