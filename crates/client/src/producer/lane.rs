@@ -7,7 +7,8 @@
 //!   knows it again. It gets new ones only if no attempt can have written it: each was answered with
 //!   a refusal, or the log has refused a batch that would have had to come before it.
 //! - **Recognised.** From the oldest batch without a fate on, no more requests are under way than a
-//!   log recognises, to which their stream sees; or it could not tell whether it has that one.
+//!   log recognises, to which their stream sees, and no other stream has any; or it could not tell
+//!   whether it has that one.
 //! - **In order.** Batches are numbered in the order they came, and a log takes no number before
 //!   its turn. As soon as one fails, nothing new is sent until those under way are answered and the
 //!   failed ones have been sent again, one by one, oldest first.
@@ -62,6 +63,9 @@ pub(super) struct Moment {
     pub(super) now: Duration,
     pub(super) random: u32,
 }
+
+/// A stream, as whoever sends by it numbers them.
+pub(super) type Way = u64;
 
 /// One life of the producer in one partition.
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +167,8 @@ pub(super) struct Lane<T> {
     failures: u64,
     /// End of the pause after a failure.
     not_before: Duration,
+    /// By which attempts have gone last.
+    way: Way,
 }
 
 impl<T> Lane<T> {
@@ -178,6 +184,7 @@ impl<T> Lane<T> {
             next_number: 0,
             failures: 0,
             not_before: Duration::ZERO,
+            way: 0,
         }
     }
 
@@ -198,6 +205,16 @@ impl<T> Lane<T> {
             }
             Tracking::Idempotent => 0,
         }
+    }
+
+    /// Whether attempts can go by that way, as they then do. No stream knows what others have under
+    /// way, and together it could be more than a log recognises.
+    pub(super) fn takes(&mut self, way: Way) -> bool {
+        let can_go = self.way == way || self.is_at_rest();
+        if can_go {
+            self.way = way;
+        }
+        can_go
     }
 
     /// Whether nothing can be sent for want of an id to begin a life with.

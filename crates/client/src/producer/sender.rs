@@ -18,7 +18,7 @@ use super::batch::{Pending, Settled};
 use super::config::Acks;
 use super::delivery::Ticket;
 use super::identity::Identity;
-use super::lane::{Answered, Lane, LaneSettings, Moment, Tracking};
+use super::lane::{Answered, Lane, LaneSettings, Moment, Tracking, Way};
 use super::stream::{self, Answer, Attempt, MAX_UNDER_WAY, StreamSettings};
 use super::verdict::Failure;
 use super::{Gathered, Inner};
@@ -34,6 +34,7 @@ const STREAM_PAUSE: Duration = Duration::from_millis(5);
 const METADATA_MAX_AGE: Duration = Duration::from_mins(5);
 
 struct StreamHandle {
+    way: Way,
     address: String,
     attempts: mpsc::Sender<Attempt>,
 }
@@ -41,6 +42,7 @@ struct StreamHandle {
 pub(crate) struct Sender {
     inner: Arc<Inner>,
     streams: BTreeMap<BrokerId, StreamHandle>,
+    next_way: Way,
     stream_tasks: JoinSet<()>,
     /// One for each partition that was ever sent to: it knows the numbers that were used there.
     lanes: BTreeMap<TopicPartition, Lane<Ticket>>,
@@ -65,6 +67,7 @@ impl Sender {
             next_refresh: inner.start + METADATA_MAX_AGE,
             inner,
             streams: BTreeMap::new(),
+            next_way: 0,
             stream_tasks: JoinSet::new(),
             lanes: BTreeMap::new(),
             troubled: BTreeSet::new(),
@@ -171,10 +174,11 @@ impl Sender {
                 self.act(&partition, answered.unwrap_or(Answered::Stale));
                 continue;
             };
-            let permit = self.stream(&leader).try_reserve_owned();
+            let (way, attempts) = self.stream(&leader);
+            let permit = attempts.try_reserve_owned().ok();
             let Some(lane) = self.lanes.get_mut(&partition) else { continue };
             // The stream has as much under way as it may, or ended this moment.
-            let Ok(permit) = permit else {
+            let Some(permit) = permit.filter(|_| lane.takes(way)) else {
                 lane.hold(now + STREAM_PAUSE);
                 continue;
             };
@@ -212,7 +216,8 @@ impl Sender {
         now: Duration,
     ) {
         let id = self.identity.current();
-        let permit = self.stream(leader).try_reserve_owned();
+        let (way, attempts) = self.stream(leader);
+        let permit = attempts.try_reserve_owned();
         let settings = LaneSettings {
             tracking: self.inner.config.tracking(),
             retries: self.inner.config.retries,
@@ -221,13 +226,15 @@ impl Sender {
         let lane = self.lanes.entry(partition.clone());
         let lane = lane.or_insert_with(|| Lane::new(partition.clone(), settings));
         match permit {
-            Ok(permit) if 0 < lane.room(id) => match lane.send(pending, id, now) {
+            Ok(permit) if 0 < lane.room(id) && lane.takes(way) => match lane.send(pending, id, now)
+            {
                 Ok(dispatch) => {
                     permit.send(Attempt { partition: partition.clone(), dispatch });
                 }
                 Err(settled) => self.settle(partition, settled),
             },
-            // The stream has as much under way as it may, or ended this moment; or the lane waits.
+            // The stream has as much under way as it may, or ended this moment; or the lane waits,
+            // perhaps for what another stream has.
             Ok(_) | Err(_) => {
                 let later = now + STREAM_PAUSE;
                 self.inner.gathered().accumulator.put_back(partition, pending, later);
@@ -250,12 +257,12 @@ impl Sender {
     }
 
     /// The stream to a leader: the one there is, or a new one.
-    fn stream(&mut self, leader: &Leader) -> mpsc::Sender<Attempt> {
+    fn stream(&mut self, leader: &Leader) -> (Way, mpsc::Sender<Attempt>) {
         if let Some(stream) = self.streams.get(&leader.broker)
             && stream.address == leader.address
             && !stream.attempts.is_closed()
         {
-            return stream.attempts.clone();
+            return (stream.way, stream.attempts.clone());
         }
         let settings = StreamSettings {
             address: leader.address.clone(),
@@ -268,9 +275,11 @@ impl Sender {
         };
         let (attempts, queue) = mpsc::channel(MAX_UNDER_WAY);
         self.stream_tasks.spawn(stream::run(settings, queue, self.answer_to.clone()));
-        let handle = StreamHandle { address: leader.address.clone(), attempts: attempts.clone() };
+        let (way, address) = (self.next_way, leader.address.clone());
+        self.next_way += 1;
+        let handle = StreamHandle { way, address, attempts: attempts.clone() };
         self.streams.insert(leader.broker, handle);
-        attempts
+        (way, attempts)
     }
 
     fn answered(&mut self, answer: Answer) {

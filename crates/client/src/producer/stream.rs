@@ -1,6 +1,8 @@
 //! One `ProduceStream` to one broker, on a connection of its own.
 
 mod outbox;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,12 +74,22 @@ struct UnderWay {
     failures: u64,
     /// In the order in which they lie in it.
     parts: Vec<Part>,
-    /// Set when the transport took it: from then on it may arrive.
-    left: Arc<AtomicBool>,
+    claim: Claim,
     deadline: Instant,
 }
 
-type Outbound = mpsc::Sender<(Arc<AtomicBool>, ProduceBatches)>;
+type Outbound = mpsc::Sender<(Claim, ProduceBatches)>;
+
+/// Whose a request is: whoever is first has it alone. Once the transport has it, it may arrive; once
+/// its stream has taken it back, it cannot, though the transport outlives the stream.
+#[derive(Clone, Debug, Default)]
+struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    fn is_first(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
 
 /// Sends attempts and answers each of them once, until the attempts end or the connection does.
 pub(crate) async fn run(
@@ -85,37 +97,13 @@ pub(crate) async fn run(
     mut attempts: mpsc::Receiver<Attempt>,
     answers: mpsc::Sender<Answer>,
 ) {
-    let mut stream = Stream {
-        settings: &settings,
-        answers: &answers,
-        outbox: Outbox::default(),
-        under_way: BTreeMap::new(),
-        batches: 0,
-        next_correlation: 0,
-    };
+    let mut stream = Stream::new(&settings, &answers);
     let ended = match open(&settings).await {
         Ok((outbound, inbound)) => stream.pump(outbound, inbound, &mut attempts).await,
         Err(error) => Some(error),
     };
-    let Some(error) = ended else { return };
-    let Stream { outbox, under_way, .. } = stream;
-    // A broker that shuts down answers what it has taken up before it says so; what it leaves
-    // unanswered it has not looked at.
-    let lost =
-        if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
-    for UnderWay { partition, parts, left, .. } in under_way.into_values() {
-        let failure = if left.load(Ordering::Acquire) { lost } else { Failure::NotSent };
-        for Part { number, .. } in parts {
-            let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
-            tell(&answers, Answer { partition, number, outcome }).await;
-        }
-    }
-    attempts.close();
-    for attempt in outbox.into_waiting() {
-        tell(&answers, attempt.failed(Failure::NotSent(error.clone()))).await;
-    }
-    while let Some(attempt) = attempts.recv().await {
-        tell(&answers, attempt.failed(Failure::NotSent(error.clone()))).await;
+    if let Some(error) = ended {
+        stream.end(error, &mut attempts).await;
     }
 }
 
@@ -130,11 +118,8 @@ async fn open(
 ) -> Result<(Outbound, Incoming<v1::ProduceStreamResponse>), ClientError> {
     let channel = connect(&settings.address).await?;
     let (outbound, requests) = mpsc::channel(MAX_UNDER_WAY);
-    let requests =
-        ReceiverStream::new(requests).map(|(left, request): (Arc<AtomicBool>, ProduceBatches)| {
-            left.store(true, Ordering::Release);
-            request
-        });
+    let claimed = |(claim, request): (Claim, _)| claim.is_first().then_some(request);
+    let requests = ReceiverStream::new(requests).filter_map(claimed);
     let opening = framed::call(channel, framed::path::PRODUCE_STREAM, requests);
     let inbound = within(settings.request_timeout, "ProduceStream", opening).await?;
     Ok((outbound, inbound))
@@ -158,7 +143,18 @@ enum Attempts {
     Ended,
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    fn new(settings: &'a StreamSettings, answers: &'a mpsc::Sender<Answer>) -> Self {
+        Self {
+            settings,
+            answers,
+            outbox: Outbox::default(),
+            under_way: BTreeMap::new(),
+            batches: 0,
+            next_correlation: 0,
+        }
+    }
+
     /// Returns why the stream broke, or `None` once everything was sent and answered.
     async fn pump(
         &mut self,
@@ -179,12 +175,8 @@ impl Stream<'_> {
                     if count == 0 {
                         input = Attempts::Ended;
                     }
-                    self.batches += count;
                     for attempt in taken.drain(..) {
-                        if let Some(Late { attempt, cause }) = self.outbox.push(attempt) {
-                            self.batches -= 1;
-                            tell(self.answers, attempt.failed(Failure::Beside(cause))).await;
-                        }
+                        self.take_up(attempt).await;
                     }
                 }
                 answer = inbound.message() => match answer {
@@ -203,9 +195,45 @@ impl Stream<'_> {
                     return Some(ClientError::Timeout { request: "a produce", waited });
                 }
             }
-            while let Some(request) = self.outbox.next_request() {
-                self.send(request, &outbound);
+            self.send_all(&outbound);
+        }
+    }
+
+    async fn take_up(&mut self, attempt: Attempt) {
+        self.batches += 1;
+        if let Some(Late { attempt, cause }) = self.outbox.push(attempt) {
+            self.batches -= 1;
+            tell(self.answers, attempt.failed(Failure::Beside(cause))).await;
+        }
+    }
+
+    /// Sends whatever may leave now.
+    fn send_all(&mut self, outbound: &Outbound) {
+        while let Some(request) = self.outbox.next_request() {
+            self.send(request, outbound);
+        }
+    }
+
+    /// Tells everyone who waits that there is no more to come.
+    async fn end(self, error: ClientError, attempts: &mut mpsc::Receiver<Attempt>) {
+        let Self { answers, outbox, under_way, .. } = self;
+        // A broker that shuts down answers what it has taken up before it says so; what it leaves
+        // unanswered it has not looked at.
+        let lost =
+            if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
+        for UnderWay { partition, parts, claim, .. } in under_way.into_values() {
+            let failure = if claim.is_first() { Failure::NotSent } else { lost };
+            for Part { number, .. } in parts {
+                let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
+                tell(answers, Answer { partition, number, outcome }).await;
             }
+        }
+        attempts.close();
+        for attempt in outbox.into_waiting() {
+            tell(answers, attempt.failed(Failure::NotSent(error.clone()))).await;
+        }
+        while let Some(attempt) = attempts.recv().await {
+            tell(answers, attempt.failed(Failure::NotSent(error.clone()))).await;
         }
     }
 
@@ -230,15 +258,15 @@ impl Stream<'_> {
             number: dispatch.number,
             records: u64::from(dispatch.batch.header().last_offset_delta) + 1,
         });
-        let left = Arc::new(AtomicBool::new(false));
+        let claim = Claim::default();
         let deadline = Instant::now() + timeout + GRACE;
-        let (parts, noted_left) = (parts.collect(), Arc::clone(&left));
+        let (parts, noted) = (parts.collect(), claim.clone());
         let failures = failures.unwrap_or_default();
-        let noted = UnderWay { partition, serial, failures, parts, left: noted_left, deadline };
+        let noted = UnderWay { partition, serial, failures, parts, claim: noted, deadline };
         self.under_way.insert(correlation_id, noted);
         // There is room: no more is under way than the channel holds. If the transport is gone, the
-        // inbound half says so next, and what never left is known by its mark.
-        outbound.try_send((left, ProduceBatches { head, batches })).ok();
+        // inbound half says so next, and what never left is still to be claimed.
+        outbound.try_send((claim, ProduceBatches { head, batches })).ok();
     }
 
     /// Tells the fate of each batch of a request.

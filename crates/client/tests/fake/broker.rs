@@ -31,6 +31,8 @@ pub(crate) enum Produce {
     /// It reaches the log only behind the next one, which comes on another connection.
     BreakOffAndAppendLater,
     ShutDown,
+    /// Nothing more of the connection is read before the broker is told to go on.
+    AppendOnceTold,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,10 @@ pub(crate) struct FakeBroker {
     port: u16,
     state: Arc<Mutex<State>>,
     appended: watch::Sender<()>,
+    /// Whether what waits to be told goes on.
+    told: watch::Sender<bool>,
+    /// Produce streams that were read to their end.
+    read: watch::Sender<usize>,
 }
 
 fn remote(reason: Reason) -> RemoteError {
@@ -85,6 +91,8 @@ impl FakeBroker {
             port: incoming.local_addr().unwrap().port(),
             state: Arc::new(Mutex::new(state)),
             appended: watch::Sender::new(()),
+            told: watch::Sender::new(false),
+            read: watch::Sender::new(0),
         };
         let service = BrokerServiceServer::new(broker.clone());
         tokio::spawn(async move {
@@ -110,6 +118,13 @@ impl FakeBroker {
     /// Refuses for good whatever holds a record with this value.
     pub(crate) fn refuse_value(&self, unfit: &'static str) {
         self.state().unfit = Some(unfit);
+    }
+
+    /// Has whatever waits for it read on; returns once a stream was read to its end.
+    pub(crate) async fn go_on(&self) {
+        let mut read = self.read.subscribe();
+        self.told.send_replace(true);
+        read.changed().await.unwrap();
     }
 
     fn is_unfit(&self, request: &v1::ProduceStreamRequest) -> bool {
@@ -250,6 +265,10 @@ impl FakeBroker {
                     self.state().stragglers.push(request);
                     broken()
                 }
+                Produce::AppendOnceTold => {
+                    self.told.subscribe().wait_for(|told| *told).await.unwrap();
+                    Ok(self.append(&request))
+                }
                 Produce::ShutDown => Err(to_status(&remote(Reason::ShuttingDown))),
             };
             let goes_on = answered.is_ok();
@@ -258,6 +277,7 @@ impl FakeBroker {
                 return;
             }
         }
+        self.read.send_modify(|streams| *streams += 1);
     }
 
     async fn serve_fetches(

@@ -246,3 +246,38 @@ async fn a_key_has_one_partition() {
     let home = record::partition_for_key(b"key", 3).unwrap() as usize;
     assert_eq!(broker.values(home), numbers(20));
 }
+
+#[tokio::test]
+async fn what_was_said_not_to_have_left_does_not_leave_afterwards() {
+    const PARTITIONS: u32 = 8;
+    let broker = FakeBroker::start(PARTITIONS as usize).await;
+    broker.next_produces([Produce::AppendOnceTold]);
+    let client = connect(&broker).await;
+    let config = ProducerConfig {
+        idempotence: Idempotence::Off,
+        request_timeout: Duration::from_millis(100),
+        ..ProducerConfig::default()
+    };
+    let producer = client.producer(config).unwrap();
+    // More than the connection takes while nobody reads.
+    let mut deliveries = Vec::new();
+    for partition in 0..PARTITIONS {
+        let record = ProducerRecord {
+            partition: Some(PartitionId::new(partition)),
+            ..ProducerRecord::new(topic(), "v".repeat(1_000_000))
+        };
+        deliveries.push(producer.send(record).await.unwrap());
+    }
+    let outcomes = futures::future::join_all(deliveries).await;
+    broker.go_on().await;
+    for (partition, outcome) in outcomes.iter().enumerate() {
+        let found = broker.values(partition).len();
+        match outcome {
+            Ok(_) => assert_eq!(found, 1, "partition {partition}"),
+            Err(ClientError::OutcomeUnknown { .. }) => assert!(found <= 1, "partition {partition}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let delivered = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(0 < delivered && delivered < outcomes.len(), "some had left, and some had not");
+}

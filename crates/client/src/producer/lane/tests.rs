@@ -157,6 +157,20 @@ fn nothing_new_is_sent_behind_what_is_in_doubt_lest_the_log_forget_it() {
 }
 
 #[test]
+fn nothing_goes_by_another_stream_before_all_is_answered_that_went_by_one() {
+    let mut harness = Harness::with_under_way(2);
+    assert!(harness.lane.takes(0));
+    assert!(!harness.lane.takes(1));
+    harness.acknowledge();
+    assert!(!harness.lane.takes(1));
+    assert!(harness.lane.takes(0), "more may go by the same one");
+    harness.acknowledge();
+    assert!(harness.lane.takes(1));
+    harness.send();
+    assert!(!harness.lane.takes(0));
+}
+
+#[test]
 fn a_batch_that_was_refused_beside_others_is_sent_again_by_itself_at_once() {
     let mut harness = Harness::with_under_way(2);
     let beside = || Err(Failure::Beside(error(Reason::MessageTooLarge)));
