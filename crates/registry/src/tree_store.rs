@@ -65,11 +65,10 @@ impl TreeStore {
         Self { shared: Arc::new(Shared { runtime, tree, root, mark, ended }) }
     }
 
-    /// Looks again and again whether the coordinators answer, for as long as it is polled.
-    #[expect(clippy::infinite_loop, reason = "whoever polls it ends it")]
+    /// Looks again and again whether the coordinators answer, until all waiting ends.
     pub(crate) async fn probe(&self, health: &StoreHealth) {
         let root = NodePath::root();
-        loop {
+        while !self.shared.ended.is_cancelled() {
             let outcome = self.shared.tree.stat(&root).await.map_err(|error| error.to_string());
             health.set(outcome.err());
             sleep(PROBE_INTERVAL).await;

@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};

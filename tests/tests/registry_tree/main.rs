@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::registry::{Deletion, RegistryClient};
-use client::{ProbeError, Question, probe};
+use client::{Question, probe};
 use e2e::Process;
 use futures::future::join_all;
 use tempfile::TempDir;

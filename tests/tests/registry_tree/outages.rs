@@ -1,8 +1,14 @@
 //! Coordinators that end, and answers that are lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::*;
+use client::registry::{Deletion, RegistryClient};
+use client::{ProbeError, Question, probe};
+use tokio::time::{sleep, timeout};
+use types::SchemaId;
+
+use super::{Lab, await_ready, register_everywhere, registry, schema, start};
 use crate::lossy::Lossy;
 
 /// Longer than a registry waits for a coordinator.
@@ -96,7 +102,7 @@ async fn a_registry_whose_coordinator_is_gone_ends_when_told_to() {
     let waiting = tokio::spawn(async move { client.subjects().await });
     sleep(Duration::from_millis(300)).await;
     let ended = tokio::task::spawn_blocking(move || process.terminate());
-    let ended = tokio::time::timeout(BEYOND_PATIENCE, ended).await.unwrap().unwrap();
+    let ended = timeout(BEYOND_PATIENCE, ended).await.unwrap().unwrap();
     assert!(ended.success(), "{ended}");
     waiting.await.unwrap().unwrap_err();
 }
