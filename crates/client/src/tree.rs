@@ -392,10 +392,10 @@ impl TreeClient {
             let error = wire::from_status(&status);
             if error.reason == Reason::NotController {
                 next();
-            } else if matches!(error.code(), Code::Unavailable | Code::Timeout)
+            } else if matches!(error.code(), Code::Unavailable | Code::Timeout | Code::Internal)
                 && error.reason != Reason::CoordinatorNotAvailable
             {
-                // The connection broke, or the coordinator ends.
+                // The connection broke, maybe amid an answer, or the coordinator ends.
                 connections.forget(address);
                 next();
                 if repeat == Repeat::Unsafe {

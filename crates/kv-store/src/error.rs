@@ -44,6 +44,14 @@ pub enum KvError {
         /// The store's directory.
         dir: PathBuf,
     },
+    /// The store is in other processes, and they did not do it.
+    #[error("{message}")]
+    Remote {
+        /// Why, in the closed set.
+        reason: Reason,
+        /// What happened, and what to do.
+        message: String,
+    },
     /// A key over [`MAX_KEY_LEN`].
     #[error("a key of {length} bytes is too long; at most {MAX_KEY_LEN} are stored")]
     KeyTooLong {
@@ -86,6 +94,7 @@ impl Coded for KvError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Reason::StorageFull
             }
+            Self::Remote { reason, .. } => *reason,
             Self::Locked { .. }
             | Self::Corrupted { .. }
             | Self::Io { .. }

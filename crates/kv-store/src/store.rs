@@ -13,14 +13,15 @@ pub type KeyValue = (Vec<u8>, Vec<u8>);
 ///   of power. Nobody reads it before that: what was read once is never taken back.
 /// - Commits are totally ordered, and a transaction's checks hold at its place in that order.
 /// - After a write or a sync failed, the store refuses everything with [`KvError::Failed`] until
-///   it is opened again: what the disk then holds is not known.
+///   it is opened again: what the disk then holds is not known. A store in other processes
+///   ([`KvError::Remote`]) goes on as soon as they do.
 pub trait KvStore: Send + Sync + 'static {
     /// The value of `key`.
     ///
     /// # Errors
     ///
-    /// [`KvError::Failed`] after an earlier failure, [`KvError::Io`] or [`KvError::Corrupted`] if
-    /// reading fails.
+    /// [`KvError::Failed`] after an earlier failure, [`KvError::Io`], [`KvError::Corrupted`] or
+    /// [`KvError::Remote`] if reading fails.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError>;
 
     /// Up to `limit` entries whose keys begin with `prefix`, in key order, behind `after`

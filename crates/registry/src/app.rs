@@ -10,6 +10,7 @@ use axum::serve::ListenerExt as _;
 use daemon::config::ConfigError;
 use kv_store::{KvError, KvStore, SledStore};
 use thiserror::Error;
+use tokio::runtime::{Handle, TryCurrentError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use types::{Coded, Reason};
@@ -17,10 +18,14 @@ use types::{Coded, Reason};
 use crate::config::{Config, classic};
 use crate::error::RegistryError;
 use crate::http::{Service, router};
-use crate::registry::Registry;
+use crate::registry::Opening;
+use crate::tree_store::{StoreHealth, TreeStore};
 
 /// Beyond a request's own timeout, for the answer to leave.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// How long one request to the coordinators may take.
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A registry that is bound to its address and can be run.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub struct App {
     address: SocketAddr,
     router: tower_http::normalize_path::NormalizePath<axum::Router>,
     drain: Duration,
+    /// The store, if it is in other processes, and what is seen of it.
+    remote: Option<(TreeStore, Arc<StoreHealth>)>,
 }
 
 /// Why a registry could not be built.
@@ -53,6 +60,9 @@ pub enum BuildError {
         /// Why not.
         source: io::Error,
     },
+    /// The coordinators can be asked from within a tokio runtime only.
+    #[error("a registry on coordinators is built within a tokio runtime: {0}")]
+    NoRuntime(#[from] TryCurrentError),
     /// The configuration cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -69,6 +79,7 @@ impl Coded for BuildError {
         match self {
             Self::Store(error) => error.reason(),
             Self::Unreadable { .. } => Reason::StorageError,
+            Self::NoRuntime(_) => Reason::UnknownServerError,
             Self::Listen { .. } | Self::Config(_) | Self::TooSmall { .. } => Reason::InvalidConfig,
         }
     }
@@ -99,14 +110,27 @@ impl Config {
         )?)
     }
 
-    /// Opens the store in the data directory and binds the address.
+    /// Opens the store in the data directory, or names the coordinators as the store, and binds the
+    /// address. Coordinators need not answer yet.
     ///
     /// # Errors
     ///
     /// The store is in use or damaged, or the address is not to be had.
     pub fn build(self) -> Result<App, BuildError> {
-        let store = SledStore::open(&self.data_dir)?;
-        self.build_on(Arc::new(store))
+        if self.coordinators.is_empty() {
+            let store = SledStore::open(&self.data_dir)?;
+            return self.build_on(Arc::new(store));
+        }
+        if self.data_dir.exists() {
+            let data_dir = self.data_dir.display();
+            warn!(%data_dir, "schemas in the data directory are not read, for coordinators are named");
+        }
+        let runtime = Handle::try_current()?;
+        let store = TreeStore::new(&self.coordinators, COORDINATOR_TIMEOUT, runtime);
+        let registry = Opening::new(Arc::new(store.clone()), self.cache_bytes);
+        let health = Arc::new(StoreHealth::unknown());
+        let remote = Some((store, Arc::clone(&health)));
+        Ok(App { remote, ..self.bind(registry, health)? })
     }
 
     /// Binds the address, and keeps the schemas in a store of the caller's.
@@ -115,6 +139,18 @@ impl Config {
     ///
     /// The store holds something else, or the address is not to be had.
     pub fn build_on(self, store: Arc<dyn KvStore>) -> Result<App, BuildError> {
+        let registry = Opening::new(store, self.cache_bytes);
+        if let Err(error) = registry.get() {
+            if let RegistryError::Store(error) = error {
+                return Err(BuildError::Store(error));
+            }
+            let (dir, message) = (self.data_dir, error.to_string());
+            return Err(BuildError::Unreadable { dir, message });
+        }
+        self.bind(registry, Arc::default())
+    }
+
+    fn bind(self, registry: Opening, health: Arc<StoreHealth>) -> Result<App, BuildError> {
         for (key, number) in [
             ("max_requests", self.max_requests),
             ("store_threads", self.store_threads),
@@ -124,17 +160,11 @@ impl Config {
                 return Err(BuildError::TooSmall { key });
             }
         }
-        let registry = Registry::open(store, self.cache_bytes).map_err(|error| {
-            if let RegistryError::Store(error) = error {
-                return BuildError::Store(error);
-            }
-            BuildError::Unreadable { dir: self.data_dir.clone(), message: error.to_string() }
-        })?;
         let (listener, address) = bind(self.listen)
             .map_err(|source| BuildError::Listen { listen: self.listen, source })?;
         let drain = Duration::from_millis(self.request_timeout_ms).saturating_add(DRAIN_GRACE);
-        let router = router(Service::new(registry, &self), self.max_body_bytes);
-        Ok(App { listener, address, router, drain })
+        let router = router(Service::new(registry, health, &self), self.max_body_bytes);
+        Ok(App { listener, address, router, drain, remote: None })
     }
 }
 
@@ -172,10 +202,20 @@ impl App {
             shutdown.cancelled().await;
             tokio::time::sleep(self.drain).await;
         };
+        let probing = async {
+            match &self.remote {
+                Some((store, health)) => store.probe(health).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             served = serving => served?,
+            () = probing => {}
             // A connection on which nothing is asked would keep the process for ever.
             () = overdue => warn!("connections were cut at shutdown"),
+        }
+        if let Some((store, _)) = &self.remote {
+            store.end();
         }
         Ok(())
     }

@@ -11,7 +11,10 @@ pub(crate) mod classic;
 pub struct Config {
     /// Where to listen. Port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Where the schemas lie. Belongs to this registry alone.
+    /// Coordinators (`host:port`) in whose tree the schemas lie; any number of registries may work
+    /// on the same ones. Empty: the schemas lie in `data_dir`.
+    pub coordinators: Vec<String>,
+    /// Where the schemas lie if no coordinators are named. Belongs to this registry alone.
     pub data_dir: PathBuf,
     /// How long a request may take, from its first header to its answer.
     pub request_timeout_ms: u64,
@@ -29,6 +32,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            coordinators: Vec::new(),
             data_dir: PathBuf::from("data/registry"),
             request_timeout_ms: 30_000,
             max_body_bytes: 4 * 1024 * 1024,

@@ -23,14 +23,16 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 
 use crate::config::Config;
 use crate::error::RegistryError;
-use crate::registry::Registry;
+use crate::registry::{Opening, Registry};
+use crate::tree_store::StoreHealth;
 use crate::vitals::{self, Answered, RegistryVitals};
 use error::ApiError;
 
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct Service {
-    registry: Arc<Registry>,
+    registry: Arc<Opening>,
+    health: Arc<StoreHealth>,
     /// One permit per thread that may read the store.
     readers: Arc<Semaphore>,
     /// One permit: changes take turns, so that they start over only on account of other
@@ -42,9 +44,10 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(registry: Registry, config: &Config) -> Self {
+    pub(crate) fn new(registry: Opening, health: Arc<StoreHealth>, config: &Config) -> Self {
         Self {
             registry: Arc::new(registry),
+            health,
             readers: Arc::new(Semaphore::new(config.store_threads)),
             writer: Arc::new(Semaphore::new(1)),
             requests: Arc::new(Semaphore::new(config.max_requests)),
@@ -78,7 +81,7 @@ impl Service {
         let permit = permit.map_err(|_closed| ApiError::interrupted())?;
         let registry = Arc::clone(&self.registry);
         let answer = tokio::task::spawn_blocking(move || {
-            let answer = work(&registry);
+            let answer = registry.get().and_then(work);
             drop(permit);
             answer
         });
@@ -89,6 +92,8 @@ impl Service {
 /// Everything the registry answers, with trailing slashes as good as without.
 pub(crate) fn router(service: Service, max_body_bytes: usize) -> NormalizePath<Router> {
     let answered = Arc::new(Answered::default());
+    let vitals =
+        RegistryVitals { answered: Arc::clone(&answered), health: Arc::clone(&service.health) };
     let routes = Router::new()
         .route("/", get(root).post(root))
         .route("/subjects", get(subjects::list))
@@ -136,7 +141,7 @@ pub(crate) fn router(service: Service, max_body_bytes: usize) -> NormalizePath<R
         .layer(DefaultBodyLimit::max(max_body_bytes))
         .layer(from_fn_with_state(Arc::clone(&answered), vitals::count))
         .with_state(service)
-        .merge(daemon::http::routes("registry", Arc::new(RegistryVitals { answered })));
+        .merge(daemon::http::routes("registry", Arc::new(vitals)));
     NormalizePathLayer::trim_trailing_slash().layer(routes)
 }
 

@@ -6,7 +6,7 @@ mod query;
 mod register;
 mod settings;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kv_store::{Committed, KvStore};
 use schema::{Level, Mode, Schema, VersionSelector};
@@ -19,8 +19,9 @@ pub(crate) use settings::{Fallback, ImportOver, SettingsUpdate};
 use crate::error::RegistryError;
 use crate::store::{Change, Store, Stored, View};
 
-/// How often a change starts over because another registry on the same store was quicker.
-const MAX_ATTEMPTS: usize = 16;
+/// How often a change starts over because another registry on the same store was quicker. Every time
+/// one of the others gets something done; few lose against a dozen of them so often.
+const MAX_ATTEMPTS: usize = 100;
 
 /// The longest subject, in bytes.
 const MAX_SUBJECT_BYTES: usize = 1024;
@@ -28,6 +29,29 @@ const MAX_SUBJECT_BYTES: usize = 1024;
 /// A schema registry on a store. Other registries may work on the same store.
 pub(crate) struct Registry {
     store: Store,
+}
+
+/// A registry that is opened when it is first needed: its store may not be there yet.
+pub(crate) struct Opening {
+    store: Arc<dyn KvStore>,
+    cache_bytes: usize,
+    opened: OnceLock<Registry>,
+}
+
+impl Opening {
+    pub(crate) fn new(store: Arc<dyn KvStore>, cache_bytes: usize) -> Self {
+        Self { store, cache_bytes, opened: OnceLock::new() }
+    }
+
+    /// The registry, opened if it is not yet.
+    pub(crate) fn get(&self) -> Result<&Registry, RegistryError> {
+        if let Some(registry) = self.opened.get() {
+            return Ok(registry);
+        }
+        let registry = Registry::open(Arc::clone(&self.store), self.cache_bytes)?;
+        // Others may have opened it meanwhile; either will do.
+        Ok(self.opened.get_or_init(|| registry))
+    }
 }
 
 /// A name under which schemas are registered, most often `<topic>-value` or `<topic>-key`.

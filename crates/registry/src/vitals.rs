@@ -9,6 +9,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use daemon::vitals::{Detail, Figure, Kind, Readiness, Sample, Vitals};
 
+use crate::tree_store::StoreHealth;
+
 /// Names of the classes of an answer's status, from 200 on.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
@@ -40,12 +42,13 @@ pub(crate) async fn count(
 #[derive(Debug)]
 pub(crate) struct RegistryVitals {
     pub(crate) answered: Arc<Answered>,
+    pub(crate) health: Arc<StoreHealth>,
 }
 
 impl Vitals for RegistryVitals {
-    /// It opened its store before it listened, and needs nothing else.
+    /// It needs nothing but its store.
     fn readiness(&self) -> Readiness {
-        Readiness::Ready
+        Readiness::unless(self.health.trouble().into_iter().collect())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "requests stay far below 2^53")]

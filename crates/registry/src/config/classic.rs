@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 
 use daemon::config::Classic;
 
+/// What names coordinators beside a classic file.
+const COORDINATORS: &str = "DOHLE_REGISTRY_COORDINATORS";
+
+/// Where Confluent's registry keeps its schemas. Such a line is in every file, also in that of a
+/// registry that stands alone, so that it does not name coordinators.
+const SHARED_STORE: [&str; 2] = ["kafkastore.bootstrap.servers", "kafkastore.connection.url"];
+
 /// What its lines mean for a registry.
 ///
 /// # Errors
@@ -19,8 +26,16 @@ pub(crate) fn translate(mut lines: BTreeMap<String, String>) -> Result<Classic, 
         let port: u16 = port.parse().map_err(|_no| format!("port={port} is not a port"))?;
         classic.keys.insert("listen".to_owned(), format!("127.0.0.1:{port}").into());
     }
-    classic.unused = lines.into_keys().collect();
+    classic.unused = lines.into_keys().map(left_out).collect();
     Ok(classic)
+}
+
+/// How a key without a use here is named.
+fn left_out(key: String) -> String {
+    if SHARED_STORE.contains(&key.as_str()) {
+        return format!("{key} (registries that share their schemas set {COORDINATORS})");
+    }
+    key
 }
 
 fn listen(listeners: &str) -> Result<String, String> {
@@ -55,7 +70,9 @@ mod tests {
         let classic = read(&lines).unwrap();
         let listen = classic.keys.get("listen").and_then(|value| value.as_str());
         assert_eq!(listen, Some("0.0.0.0:8081"));
-        assert_eq!(classic.unused, ["debug", "kafkastore.connection.url", "kafkastore.topic"]);
+        let hint = "kafkastore.connection.url (registries that share their schemas set \
+                    DOHLE_REGISTRY_COORDINATORS)";
+        assert_eq!(classic.unused, ["debug", hint, "kafkastore.topic"]);
     }
 
     #[test]

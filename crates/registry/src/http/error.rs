@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use types::Coded;
+use types::{Coded, Reason};
 
 use super::Json;
 use crate::error::{InvalidSchema, RegistryError};
@@ -129,6 +129,8 @@ fn number(error: &RegistryError) -> u32 {
         // 40901 came with 8.2 and is not understood by clients before it.
         RegistryError::Incompatible { .. } => 409,
         RegistryError::InvalidSchema(rejected) if is_too_large(&rejected.cause) => 42209,
+        RegistryError::Store(error) if error.reason() == Reason::MessageTooLarge => 42209,
+        RegistryError::Store(error) if error.reason() == Reason::RequestTimedOut => 50002,
         RegistryError::InvalidSchema(_)
         | RegistryError::InvalidType { .. }
         | RegistryError::EmptySchema

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use kv_store::Transaction;
@@ -51,7 +51,8 @@ impl<'a> View<'a> {
 
     pub(super) fn into_transaction(self, change: Change) -> Result<Transaction, RegistryError> {
         let mut puts = change.puts;
-        for subject in change.touched {
+        let touched: BTreeSet<_> = change.touched.into_iter().collect();
+        for subject in touched {
             let key = key::revision(&subject);
             let revision = match self.get(key.clone())? {
                 Some(value) => *value.first_chunk().ok_or_else(|| damaged(&key))?,
@@ -112,7 +113,7 @@ impl<'a> View<'a> {
         Ok(Some(SchemaId::new(u32::from_be_bytes(*number))))
     }
 
-    /// The schema of an id, if it was ever given out.
+    /// The schema of an id, if it was ever given out. Once it was, it never changes.
     pub(crate) fn schema(&self, id: SchemaId) -> Result<Option<Arc<Stored>>, RegistryError> {
         if let Some(stored) = self.store.cache.get(id) {
             return Ok(Some(stored));
@@ -123,7 +124,11 @@ impl<'a> View<'a> {
             Ok(Walk::On)
         })?;
         if bytes.is_empty() {
-            return Ok(None);
+            // A decision may rest on it, as on any value.
+            return match self.get(key::schema_piece(id, 0))? {
+                None => Ok(None),
+                Some(_) => self.schema(id),
+            };
         }
         let record = decode(&key::schema(id), &bytes)?;
         let stored = Arc::new(Stored { id, record, parsed: OnceLock::new() });

@@ -183,3 +183,22 @@ async fn what_was_just_referred_to_is_not_deleted() {
         answer.fails(422, 42206);
     }
 }
+
+#[tokio::test]
+async fn an_id_that_was_just_brought_along_is_not_taken_by_another_content() {
+    let pair = Pair::start();
+    for subject in ["s", "t"] {
+        pair.other.put(&format!("/mode/{subject}"), &json!({"mode": "IMPORT"})).await;
+    }
+    let bring = |text: &str, id: u32| json!({"schema": text, "id": id});
+    pair.other.post("/subjects/s/versions", &bring("\"int\"", 9)).await.is(r#"{"id":9}"#);
+    // Below the next one that would be given out, so that this one does not change.
+    let answer = pair
+        .ask(
+            ("POST", "/subjects/s/versions", bring("\"string\"", 7)),
+            ("POST", "/subjects/t/versions", bring("\"long\"", 7)),
+        )
+        .await;
+    answer.fails(422, 42205);
+    pair.other.get("/schemas/ids/7").await.is(r#"{"schema":"\"long\""}"#);
+}
