@@ -1,4 +1,3 @@
-
 use daemon::clock::Clock;
 
 use crate::lake::{Lab, say};

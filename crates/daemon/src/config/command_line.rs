@@ -204,7 +204,8 @@ mod tests {
         let file = folder.path().join("example.toml");
         fs::write(&file, "http_port = 1\n[limits]\nmax_bytes = 2\nlabel = 'file'\n").unwrap();
         let file = file.to_str().unwrap();
-        for line in [["--config", file, "--limits.max-bytes=3"], [file, "--limits.max-bytes", "3"]] {
+        for line in [["--config", file, "--limits.max-bytes=3"], [file, "--limits.max-bytes", "3"]]
+        {
             let read = run(&line);
             assert_eq!((read.http_port, read.limits.max_bytes), (Some(1), 3));
             assert_eq!(read.limits.label, "file");
