@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::{Finished, Process, program, run_within};
 
@@ -175,11 +175,9 @@ fn a_coordinator_that_is_not_there_is_named_in_one_line() {
     let process = coordinator(data.path(), any());
     let address = process.address("coordinator");
     process.kill();
-    let begun = Instant::now();
     let finished = run_within(LIMIT, &mut command(address, "ls /"), "");
     assert!(!finished.status.success());
     let said = finished.stderr;
     assert!(said.contains(&address.to_string()), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("error")).count(), 1, "{said}");
-    assert!(begun.elapsed() < LIMIT);
 }

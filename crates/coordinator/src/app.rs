@@ -195,8 +195,8 @@ impl App {
         let stop = shutdown.child_token();
         let halted = driver.halt.clone();
         let (health, health_service) = tonic_health::server::health_reporter();
+        let answering = answer_words(words, mailbox.clone(), Arc::clone(&tree), halted.clone());
         let tree_rpc = TreeRpc::new(mailbox.clone(), Arc::clone(&tree), stop.clone());
-        let words_mailbox = mailbox.clone();
         let rpc = Rpc::new(mailbox, Arc::clone(&feed), leases, advertised, stop.clone());
         let server = wire::transport::server()
             .add_service(CoordinatorServiceServer::new(rpc))
@@ -206,10 +206,6 @@ impl App {
             .add_service(wire::transport::reflection_v1alpha())
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         info!(service = "coordinator", %address, http = %probes.address(), "listening");
-        if let Some(words) = &words {
-            info!(service = "zookeeper", address = %words.address(), "listening");
-        }
-        let answering = answer_words(words, words_mailbox, Arc::clone(&tree), halted.clone());
         let vitals = Arc::new(CoordinatorVitals { feed: Arc::clone(&feed), tree });
         let telling = probes.serve("coordinator", vitals, halted);
         let report_health = async {
@@ -274,7 +270,8 @@ async fn answer_words(
 ) -> io::Result<()> {
     match door {
         Some(door) => {
-            info!(address = %door.address(), "four-letter words are answered");
+            // Four-letter words, where ZooKeeper has them.
+            info!(service = "zookeeper", address = %door.address(), "listening");
             door.serve(mailbox, tree, stop).await
         }
         None => std::future::pending().await,

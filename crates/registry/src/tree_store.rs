@@ -149,25 +149,27 @@ impl Shared {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Child>, KvError> {
-        let prefix = name(prefix);
-        let mut after = after.map(name).unwrap_or_default();
+        let mut wanted = Wanted {
+            prefix: name(prefix),
+            after: after.map(name).unwrap_or_default(),
+            limit: 0,
+            with_data: true,
+        };
         let mut children: Vec<Child> = Vec::new();
         while children.len() < limit {
-            let wanted = Wanted {
-                prefix: prefix.clone(),
-                after,
-                limit: u32::try_from(limit - children.len()).unwrap_or(u32::MAX),
-                with_data: true,
-            };
+            wanted.limit = u32::try_from(limit - children.len()).unwrap_or(u32::MAX);
             let listing = match patiently(async || self.tree.list(&self.root, &wanted).await).await
             {
                 Ok(listing) => listing,
                 Err(error) if error.reason() == Reason::NoNode => break,
                 Err(error) => return Err(remote(&error)),
             };
+            // An answer that says that there are more and has none would be asked for again for ever.
+            let next = listing.children.last().filter(|_| listing.more);
+            let next = next.map(|last| last.name.clone());
             children.extend(listing.children);
-            let Some(last) = children.last().filter(|_| listing.more) else { break };
-            after = last.name.clone();
+            let Some(next) = next else { break };
+            wanted.after = next;
         }
         Ok(children)
     }

@@ -140,9 +140,10 @@ fn keys_of<T: Serialize + Default>() -> Result<Vec<(String, Value)>, ConfigError
 fn collect(below: &str, dict: Dict, keys: &mut Vec<(String, Value)>) {
     for (name, value) in dict {
         let key = if below.is_empty() { name } else { format!("{below}.{name}") };
-        match value {
-            Value::Dict(_, nested) if !nested.is_empty() => collect(&key, nested, keys),
-            leaf => keys.push((key, leaf)),
+        let nested = value.as_dict().filter(|nested| !nested.is_empty());
+        match nested.cloned() {
+            Some(nested) => collect(&key, nested, keys),
+            None => keys.push((key, value)),
         }
     }
 }
