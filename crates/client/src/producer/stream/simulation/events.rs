@@ -87,13 +87,12 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// What a network and a broker do that pass.
 pub(super) fn passing_event() -> impl Strategy<Value = Event> {
-    event().prop_map(|event| match event {
-        Event::Arrive(connection, Turn::RefusesForGood) => {
-            Event::Arrive(connection, Turn::TakesAndTimesOut)
+    event().prop_map(|event| {
+        if let Event::Arrive(connection, Turn::RefusesForGood) = event {
+            return Event::Arrive(connection, Turn::TakesAndTimesOut);
         }
         // All of them together are shorter than the delivery timeout.
-        Event::Wait(_) => Event::Wait(1),
-        event => event,
+        if matches!(event, Event::Wait(_)) { Event::Wait(1) } else { event }
     })
 }
 
