@@ -69,8 +69,8 @@ impl TreeStore {
     pub(crate) async fn probe(&self, health: &StoreHealth) {
         let root = NodePath::root();
         while !self.shared.ended.is_cancelled() {
-            let outcome = self.shared.tree.stat(&root).await.map_err(|error| error.to_string());
-            health.set(outcome.err());
+            let outcome = self.shared.tree.stat(&root).await;
+            health.set(outcome.map(drop).map_err(|error| error.to_string()));
             sleep(PROBE_INTERVAL).await;
         }
     }

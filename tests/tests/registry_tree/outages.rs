@@ -19,9 +19,11 @@ async fn a_registry_without_its_coordinator_says_so_and_comes_back_by_itself() {
     let Lab { dir, coordinator, address } = Lab::start();
     coordinator.kill();
     // Begun before there is any.
-    let (_registry, url) = registry(dir.path(), "one", address);
+    let (mut process, url) = registry(dir.path(), "one", address);
     let client = RegistryClient::new(&url).unwrap();
     for life in 0..2 {
+        let said = process.await_line("coordinators do not answer");
+        assert!(said.contains(&address.to_string()), "{said}");
         let ready = probe(&url, Question::Ready, Duration::from_secs(5)).await.unwrap_err();
         assert!(matches!(ready, ProbeError::NotReady { .. }), "{ready}");
         probe(&url, Question::Alive, Duration::from_secs(5)).await.unwrap();
@@ -31,6 +33,7 @@ async fn a_registry_without_its_coordinator_says_so_and_comes_back_by_itself() {
 
         let coordinator = start(dir.path(), "coordinator", "coordinator", address, "");
         await_ready(&url).await;
+        process.await_line("coordinators answer");
         client.register("s", &schema(0, life)).await.unwrap();
         assert_eq!(client.versions("s").await.unwrap().len(), life + 1);
         coordinator.kill();
