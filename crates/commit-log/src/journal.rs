@@ -160,18 +160,18 @@ impl<D: Disk> Journal<D> {
 
     /// Makes sure that the active file takes `bytes`; false if all are full.
     fn make_room(&mut self, config: &JournalConfig, bytes: u64) -> bool {
+        if config.file_bytes < bytes {
+            return false;
+        }
         if let Some(active) = self.active() {
             if active.used.saturating_add(bytes) <= config.file_bytes {
                 return true;
-            }
-            if active.used == 0 {
-                return false;
             }
             active.stage = FileStage::Full;
         }
         let next = self.next;
         let free = self.files.iter_mut().find(|file| file.stage == FileStage::Free);
-        let Some(file) = free.filter(|_| bytes <= config.file_bytes) else { return false };
+        let Some(file) = free else { return false };
         file.stage = FileStage::Active;
         file.first = next;
         true

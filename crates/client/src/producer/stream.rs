@@ -5,8 +5,7 @@ mod outbox;
 mod simulation;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -78,16 +77,21 @@ struct UnderWay {
     deadline: Instant,
 }
 
-type Outbound = mpsc::Sender<(Claim, ProduceBatches)>;
+type Outbound = mpsc::Sender<Claim>;
 
-/// Whose a request is: whoever is first has it alone. Once the transport has it, it may arrive; once
-/// its stream has taken it back, it cannot, though the transport outlives the stream.
-#[derive(Clone, Debug, Default)]
-struct Claim(Arc<AtomicBool>);
+/// A request that whoever is first has alone. Once the transport has it, it may arrive; once its
+/// stream has taken it back, it cannot, and takes no memory, though the transport outlives the stream.
+#[derive(Clone, Debug)]
+struct Claim(Arc<Mutex<Option<ProduceBatches>>>);
 
 impl Claim {
-    fn is_first(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+    fn new(request: ProduceBatches) -> Self {
+        Self(Arc::new(Mutex::new(Some(request))))
+    }
+
+    /// The request; none if the other was first.
+    fn take(&self) -> Option<ProduceBatches> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -118,8 +122,7 @@ async fn open(
 ) -> Result<(Outbound, Incoming<v1::ProduceStreamResponse>), ClientError> {
     let channel = connect(&settings.address).await?;
     let (outbound, requests) = mpsc::channel(MAX_UNDER_WAY);
-    let claimed = |(claim, request): (Claim, _)| claim.is_first().then_some(request);
-    let requests = ReceiverStream::new(requests).filter_map(claimed);
+    let requests = ReceiverStream::new(requests).filter_map(|claim: Claim| claim.take());
     let opening = framed::call(channel, framed::path::PRODUCE_STREAM, requests);
     let inbound = within(settings.request_timeout, "ProduceStream", opening).await?;
     Ok((outbound, inbound))
@@ -222,7 +225,7 @@ impl<'a> Stream<'a> {
         let lost =
             if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
         for UnderWay { partition, parts, claim, .. } in under_way.into_values() {
-            let failure = if claim.is_first() { Failure::NotSent } else { lost };
+            let failure = if claim.take().is_some() { Failure::NotSent } else { lost };
             for Part { number, .. } in parts {
                 let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
                 tell(answers, Answer { partition, number, outcome }).await;
@@ -258,7 +261,7 @@ impl<'a> Stream<'a> {
             number: dispatch.number,
             records: u64::from(dispatch.batch.header().last_offset_delta) + 1,
         });
-        let claim = Claim::default();
+        let claim = Claim::new(ProduceBatches { head, batches });
         let deadline = Instant::now() + timeout + GRACE;
         let (parts, noted) = (parts.collect(), claim.clone());
         let failures = failures.unwrap_or_default();
@@ -266,7 +269,7 @@ impl<'a> Stream<'a> {
         self.under_way.insert(correlation_id, noted);
         // There is room: no more is under way than the channel holds. If the transport is gone, the
         // inbound half says so next, and what never left is still to be claimed.
-        outbound.try_send((claim, ProduceBatches { head, batches })).ok();
+        outbound.try_send(claim).ok();
     }
 
     /// Tells the fate of each batch of a request.

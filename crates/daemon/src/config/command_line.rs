@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -76,7 +77,7 @@ fn command(service: &'static str, prefix: &str, keys: &[(String, Value)]) -> Com
     let after = format!(
         "Every flag but --config is a key of the file, and can also be set as {prefix}<KEY>, with __ \
          for each dot.\nFlags win over the environment, and that over the file. Lists are written \
-         [\"one\",\"two\"]."
+         [\"one\",\"two\"], and texts that look like something else \"2026\", in quotes."
     );
     let file = |name: &'static str| Arg::new(name).value_parser(value_parser!(PathBuf));
     Command::new(service)
@@ -97,16 +98,23 @@ fn command(service: &'static str, prefix: &str, keys: &[(String, Value)]) -> Com
 }
 
 fn flag(key: &str, default: &Value) -> Arg {
-    let arg = Arg::new(key.to_owned())
-        .long(long(key))
-        .value_name("VALUE")
-        .allow_hyphen_values(true)
-        // That never fails: what is nothing else is a string.
-        .value_parser(|text: &str| text.parse::<Value>());
+    let arg =
+        Arg::new(key.to_owned()).long(long(key)).value_name("VALUE").allow_negative_numbers(true);
+    let arg = if matches!(default, Value::String(..)) {
+        arg.value_parser(|text: &str| literal(text))
+    } else {
+        arg.value_parser(|text: &str| text.parse::<Value>())
+    };
     match shown(default) {
         Some(default) => arg.help(format!("Unless told otherwise {default}")),
         None => arg,
     }
+}
+
+/// A text as it is, unless it is quoted as in the environment. That never fails: what is nothing else is
+/// a string.
+fn literal(text: &str) -> Result<Value, Infallible> {
+    if text.starts_with('"') { text.parse() } else { Ok(Value::from(text)) }
 }
 
 /// How a key is written as a flag, behind the dashes.
@@ -197,6 +205,15 @@ mod tests {
         assert_eq!(read.limits.max_bytes, 5);
         assert_eq!(read.names, ["a", "b"]);
         assert_eq!(run(&["--limits.label=-x"]).limits.label, "-x");
+        for text in ["2026", "true", "[1]", "\"true\""] {
+            assert_eq!(run(&["--limits.label", text]).limits.label, text.trim_matches('"'));
+        }
+    }
+
+    #[test]
+    fn a_flag_without_its_value_does_not_take_the_next_flag_for_it() {
+        let error = try_run(&["--limits.label", "--http-port=80"]).unwrap_err().to_string();
+        assert!(error.contains("--limits.label"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -48,7 +49,8 @@ impl Frames {
     fn close(&mut self) {
         if !self.small.is_empty() {
             self.usual = self.small.len();
-            self.ready.push_back(self.small.split().freeze());
+            // Whole, so that what is left of it goes with it.
+            self.ready.push_back(mem::take(&mut self.small).freeze());
         }
     }
 
@@ -163,7 +165,7 @@ where
     }
 
     fn end(&mut self) -> Option<Result<Frame<Bytes>, Status>> {
-        let Rest::End(status) = std::mem::replace(&mut self.rest, Rest::Nothing) else {
+        let Rest::End(status) = mem::replace(&mut self.rest, Rest::Nothing) else {
             return None;
         };
         match self.ends_with {

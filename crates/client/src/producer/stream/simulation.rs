@@ -37,7 +37,7 @@ struct Connection<'a> {
     queue: mpsc::Receiver<Attempt>,
     outbound: Outbound,
     /// What the transport has not taken.
-    leaving: mpsc::Receiver<(Claim, ProduceBatches)>,
+    leaving: mpsc::Receiver<Claim>,
     on_its_way: VecDeque<ProduceBatches>,
     replies: Vec<v1::ProduceStreamResponse>,
     /// Something that it took up will never be answered.
@@ -254,8 +254,8 @@ impl<'a> World<'a> {
 
     fn leave(&mut self, connection: usize) {
         let Connection { leaving, on_its_way, .. } = &mut self.connections[connection];
-        if let Ok((claim, request)) = leaving.try_recv()
-            && claim.is_first()
+        if let Ok(claim) = leaving.try_recv()
+            && let Some(request) = claim.take()
         {
             on_its_way.push_back(request);
         }
