@@ -364,7 +364,7 @@ impl Limits {
 }
 
 impl Config {
-    /// Reads the file that `--config` names and the environment (`DOHLE_BROKER_*`).
+    /// Reads the file that the command line names, the environment (`DOHLE_BROKER_*`) and the flags.
     ///
     /// # Errors
     ///

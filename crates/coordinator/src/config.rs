@@ -77,7 +77,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file that the command line names and the environment (`DOHLE_COORDINATOR_*`).
+    /// Reads the file that the command line names, the environment (`DOHLE_COORDINATOR_*`) and the flags.
     ///
     /// # Errors
     ///

@@ -1,10 +1,7 @@
 use daemon::clock::Clock;
 
 use crate::lake::{Lab, say};
-use crate::sight::{GLANCE, Moment, Sight};
-
-/// How often a moment is tried for: it may pass unseen.
-const TRIES: u32 = 10;
+use crate::sight::{GLANCE, MOMENTS, Moment, Sight, TRIES};
 
 /// Produces something new, starts a run and kills it as soon as it has come to `moment`. Whether
 /// that was seen before the run ended.
@@ -27,17 +24,7 @@ fn kill_at(lab: &mut Lab, moment: Moment) -> bool {
 #[test]
 fn a_run_that_is_killed_at_any_moment_is_finished_or_forgotten_by_the_next() {
     let mut lab = Lab::start();
-    let moments = [
-        Moment::Begun,
-        Moment::Staged { files: 1 },
-        Moment::Staged { files: 100 },
-        Moment::Prepared,
-        Moment::Committed,
-        Moment::Published { files: 1 },
-        Moment::Published { files: 100 },
-        Moment::Done,
-    ];
-    for moment in moments {
+    for moment in MOMENTS.into_iter().chain([Moment::Done]) {
         // In a lake that is in order, and in one that was just left by a kill.
         for _ in 0..2 {
             let killed = (0..TRIES).any(|_| kill_at(&mut lab, moment));

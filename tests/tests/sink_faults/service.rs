@@ -1,8 +1,5 @@
 use crate::lake::{Lab, say};
-use crate::sight::{GLANCE, Moment, Sight};
-
-/// How often a moment is tried for: it may pass unseen.
-const TRIES: u32 = 10;
+use crate::sight::{GLANCE, MOMENTS, Moment, Sight, TRIES};
 
 /// Produces something new, starts the service and stops it as soon as its run has come to `moment`.
 /// Whether that was seen before the run ended.
@@ -29,16 +26,7 @@ fn stop_at(lab: &mut Lab, moment: Moment) -> bool {
 #[test]
 fn a_service_that_is_stopped_at_any_moment_of_a_run_leaves_no_step_half_done() {
     let mut lab = Lab::start();
-    let moments = [
-        Moment::Begun,
-        Moment::Staged { files: 1 },
-        Moment::Staged { files: 100 },
-        Moment::Prepared,
-        Moment::Committed,
-        Moment::Published { files: 1 },
-        Moment::Published { files: 100 },
-    ];
-    for moment in moments {
+    for moment in MOMENTS {
         let stopped = (0..TRIES).any(|_| stop_at(&mut lab, moment));
         assert!(stopped, "{moment:?} was never seen");
         lab.check_nothing_twice();

@@ -24,6 +24,19 @@ pub(crate) enum Moment {
     Done,
 }
 
+/// Moments of a run from its beginning until all of it is published.
+pub(crate) const MOMENTS: [Moment; 7] = [
+    Moment::Begun,
+    Moment::Staged { files: 1 },
+    Moment::Staged { files: 100 },
+    Moment::Prepared,
+    Moment::Committed,
+    Moment::Published { files: 1 },
+    Moment::Published { files: 100 },
+];
+/// How often a moment is tried for: it may pass unseen.
+pub(crate) const TRIES: u32 = 10;
+
 /// What lies in the lake.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sight {

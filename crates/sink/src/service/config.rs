@@ -119,7 +119,7 @@ pub(super) struct Plan {
 }
 
 impl Config {
-    /// Reads the file that the command line names and the environment (`DOHLE_SINK_*`).
+    /// Reads the file that the command line names, the environment (`DOHLE_SINK_*`) and the flags.
     ///
     /// # Errors
     ///
