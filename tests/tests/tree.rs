@@ -58,10 +58,15 @@ impl Running {
     /// A watch that sees whatever comes from now on.
     fn watch(coordinator: SocketAddr, line: &str) -> Self {
         let mut watch = Self::start(command(coordinator, line));
-        let mut note = String::new();
-        watch.notes.read_line(&mut note).unwrap();
+        let note = watch.note();
         assert!(note.starts_with("watching "), "{note}");
         watch
+    }
+
+    fn note(&mut self) -> String {
+        let mut note = String::new();
+        self.notes.read_line(&mut note).unwrap();
+        note
     }
 
     fn line(&mut self) -> String {
@@ -142,6 +147,9 @@ fn a_watch_goes_on_over_a_restart_of_the_coordinator() {
     dohle(address, "set /config two").expect_success();
     assert_eq!(watch.line(), "changed /config");
     process.kill();
+    // One that finds nobody says so, and goes on.
+    let note = watch.note();
+    assert!(note.starts_with("warning: ") && note.contains(&address.to_string()), "{note}");
     let _process = coordinator(data.path(), address);
     dohle(address, "create /config/of x").expect_success();
     assert_eq!(watch.line(), "created /config/of");

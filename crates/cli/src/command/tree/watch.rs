@@ -1,12 +1,21 @@
 //! Changes as they come. A coordinator that goes away is looked for again, and the watch goes on at
 //! its last revision.
 
-use client::tree::{Change, News, NodePath, Scope, TreeClient};
+use std::time::Duration;
+
+use client::tree::{Change, News, NodePath, Scope, TreeClient, TreeError, Watch};
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 use types::{Code, Coded as _, Reason, Revision};
 
 use crate::exit::Failure;
 use crate::output::{Output, Style};
+
+/// How long coordinators may be gone: many times what a restart takes. Later the addresses are
+/// more likely wrong than the coordinators late.
+const OUTAGE: Duration = Duration::from_mins(10);
+/// Between two looks for a coordinator.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -19,7 +28,7 @@ struct Row<'a> {
 ///
 /// # Errors
 ///
-/// No coordinator answers.
+/// No coordinator answers, at first or for [`OUTAGE`] later on.
 pub(super) async fn run(
     tree: &TreeClient,
     path: &NodePath,
@@ -31,7 +40,7 @@ pub(super) async fn run(
     let mut last: Option<Revision> = None;
     let mut seen = 0;
     loop {
-        let mut watch = match tree.watch(path, scope, last).await {
+        let mut watch = match begin(tree, path, scope, last, output).await {
             Ok(watch) => watch,
             Err(error) if error.reason() == Reason::RevisionOutOfRange && last.is_some() => {
                 output.warn("changes were missed: the coordinator no longer holds them");
@@ -43,15 +52,9 @@ pub(super) async fn run(
         loop {
             let (revision, news) = match watch.next().await {
                 Ok(next) => next,
-                Err(error) => match error.code() {
-                    Code::Stale | Code::Unavailable | Code::Timeout => break,
-                    Code::Invalid
-                    | Code::NotFound
-                    | Code::AlreadyExists
-                    | Code::Exhausted
-                    | Code::DataLoss
-                    | Code::Internal => return Err(error.into()),
-                },
+                // A connection that breaks amid a stream may look like a fault of the other side.
+                Err(error) if passes(&error) || error.code() == Code::Internal => break,
+                Err(error) => return Err(error.into()),
             };
             match news {
                 News::Snapshot { complete: false, .. } => continue,
@@ -71,6 +74,44 @@ pub(super) async fn run(
             }
             last = Some(revision);
         }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Begins the watch, or goes on with it: then a coordinator is waited for.
+async fn begin(
+    tree: &TreeClient,
+    path: &NodePath,
+    scope: Scope,
+    last: Option<Revision>,
+    output: &mut Output,
+) -> Result<Watch, TreeError> {
+    let mut gone_since = None;
+    loop {
+        let error = match tree.watch(path, scope, last).await {
+            Err(error) if last.is_some() && passes(&error) => error,
+            begun_or_refused => return begun_or_refused,
+        };
+        if gone_since.is_none() {
+            output.warn(&format!("{error}; the watch goes on once one does"));
+        }
+        if OUTAGE < gone_since.get_or_insert_with(Instant::now).elapsed() {
+            return Err(error);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Whether a coordinator may do later what it, or none, does now.
+fn passes(error: &TreeError) -> bool {
+    match error.code() {
+        Code::Stale | Code::Unavailable | Code::Timeout => true,
+        Code::Invalid
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::Exhausted
+        | Code::DataLoss
+        | Code::Internal => false,
     }
 }
 
