@@ -276,7 +276,6 @@ impl Running {
             directory: directory.clone(),
             lease: lease_view.clone(),
             clock,
-            partition_queue: config.limits.partition_queue,
             topic_defaults: topic_defaults.clone(),
         };
         let follower = Follower::new(surroundings, found, view);

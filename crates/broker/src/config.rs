@@ -103,8 +103,6 @@ pub struct DiskLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Produces that may wait for one partition.
-    pub partition_queue: usize,
     /// Requests that may wait for the writer of the data directory.
     pub directory_queue: usize,
     /// Requests that the writer takes up together: what they append becomes durable in one go.
@@ -303,7 +301,6 @@ impl DiskLimits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            partition_queue: 256,
             directory_queue: 1024,
             group_commit: 1024,
             connections: 10_000,
@@ -344,7 +341,6 @@ impl Limits {
         // A budget below the largest message could never be met.
         let largest = wire::transport::MAX_MESSAGE_BYTES as u64;
         for (key, found, least) in [
-            ("limits.partition_queue", self.partition_queue as u64, 1),
             ("limits.directory_queue", self.directory_queue as u64, 1),
             ("limits.group_commit", self.group_commit as u64, 1),
             ("limits.fetch_partitions", self.fetch_partitions as u64, 1),

@@ -3,8 +3,10 @@
 mod upkeep;
 mod writer;
 
+use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use commit_log::{
     Append, AppendError, Appended, LogConfig, LogError, LogKey, LogReader, Room, UpkeepDone,
@@ -12,6 +14,7 @@ use commit_log::{
 use disk::RealDisk;
 use thiserror::Error;
 use tokio::sync::mpsc::OwnedPermit;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use types::{Coded, LogId, Offset, Reason};
 
@@ -75,7 +78,7 @@ impl Coded for LogChangeError {
 enum Request {
     Append {
         append: Append,
-        done: oneshot::Sender<AppendResult>,
+        appending: Appending,
         /// Given back once the bytes are no longer needed.
         memory: OwnedSemaphorePermit,
     },
@@ -135,6 +138,48 @@ impl WeakDirectoryQueue {
     }
 }
 
+/// Whoever gives appends to a log. The log's thread answers, so it must not be kept waiting.
+pub(crate) trait Appender: Debug + Send + Sync {
+    /// What became of the oldest append that was given and not answered.
+    fn appended(self: Arc<Self>, answer: AppendResult);
+
+    /// An append will not be answered: the writer died. It is written or not.
+    fn lost(self: Arc<Self>);
+}
+
+/// An append under way, of which its appender hears exactly once.
+#[derive(Debug)]
+pub(crate) struct Appending(Option<Arc<dyn Appender>>);
+
+impl Appending {
+    pub(crate) fn of(appender: Arc<impl Appender + 'static>) -> Self {
+        Self(Some(appender))
+    }
+
+    fn answer(mut self, answer: AppendResult) {
+        if let Some(appender) = self.0.take() {
+            appender.appended(answer);
+        }
+    }
+}
+
+impl Drop for Appending {
+    fn drop(&mut self) {
+        if let Some(appender) = self.0.take() {
+            appender.lost();
+        }
+    }
+}
+
+/// Why there is no place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSlot {
+    /// It is full.
+    Full,
+    /// The writer has stopped.
+    Gone,
+}
+
 /// A place in the queue for one append.
 #[derive(Debug)]
 pub(crate) struct AppendSlot(OwnedPermit<Request>);
@@ -149,6 +194,15 @@ impl DirectoryQueue {
     pub(crate) async fn slot(&self) -> Result<AppendSlot, WriterGone> {
         let permit = self.requests.clone().reserve_owned().await;
         permit.map(AppendSlot).map_err(|_closed| WriterGone)
+    }
+
+    /// A place in the queue, if there is one at this moment.
+    pub(crate) fn try_slot(&self) -> Result<AppendSlot, NoSlot> {
+        let permit = self.requests.clone().try_reserve_owned();
+        permit.map(AppendSlot).map_err(|refused| match refused {
+            TrySendError::Full(_) => NoSlot::Full,
+            TrySendError::Closed(_) => NoSlot::Gone,
+        })
     }
 
     /// Makes an empty log, durably.
@@ -206,14 +260,84 @@ impl DirectoryQueue {
 }
 
 impl AppendSlot {
-    /// Queues the append. The answers to one partition's appends come in the order queued.
-    pub(crate) fn append(
-        self,
-        append: Append,
-        memory: OwnedSemaphorePermit,
-    ) -> oneshot::Receiver<AppendResult> {
-        let (done, answer) = oneshot::channel();
-        self.0.send(Request::Append { append, done, memory });
-        answer
+    /// Queues the append. The answers to one log's appends come in the order queued.
+    pub(crate) fn append(self, append: Append, memory: OwnedSemaphorePermit, appending: Appending) {
+        self.0.send(Request::Append { append, appending, memory });
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A writer that the test plays, and a way to append past all leaders.
+
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// A queue with `room`, and what comes out of it.
+    pub(crate) fn played_writer(room: usize) -> (DirectoryQueue, PlayedWriter) {
+        let (requests, queue) = mpsc::channel(room);
+        (DirectoryQueue { requests }, PlayedWriter { queue })
+    }
+
+    pub(crate) struct PlayedWriter {
+        queue: mpsc::Receiver<Request>,
+    }
+
+    impl PlayedWriter {
+        /// The next append, taken up and not answered.
+        pub(crate) async fn next_append(&mut self) -> Unanswered {
+            match self.queue.recv().await {
+                Some(Request::Append { appending, .. }) => Unanswered(appending),
+                other => panic!("no append: {other:?}"),
+            }
+        }
+
+        /// Whether anything waits in the queue.
+        pub(crate) fn is_idle(&self) -> bool {
+            self.queue.is_empty()
+        }
+    }
+
+    /// Dropped, it is lost.
+    pub(crate) struct Unanswered(Appending);
+
+    impl Unanswered {
+        pub(crate) fn answer(self, answer: AppendResult) {
+            self.0.answer(answer);
+        }
+    }
+
+    #[derive(Debug)]
+    struct Waits(Mutex<Option<oneshot::Sender<AppendResult>>>);
+
+    impl Waits {
+        fn take(&self) -> Option<oneshot::Sender<AppendResult>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        }
+    }
+
+    impl Appender for Waits {
+        fn appended(self: Arc<Self>, answer: AppendResult) {
+            self.take().map(|done| done.send(answer));
+        }
+
+        fn lost(self: Arc<Self>) {
+            self.take();
+        }
+    }
+
+    impl DirectoryQueue {
+        /// Appends, and waits for the log's answer.
+        pub(crate) async fn append(
+            &self,
+            append: Append,
+            memory: OwnedSemaphorePermit,
+        ) -> AppendResult {
+            let (done, answer) = oneshot::channel();
+            let appending = Appending::of(Arc::new(Waits(Mutex::new(Some(done)))));
+            self.slot().await.unwrap().append(append, memory, appending);
+            answer.await.unwrap()
+        }
     }
 }

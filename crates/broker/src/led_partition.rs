@@ -19,10 +19,11 @@ use types::{
     TimestampType, TopicId, TopicName, TopicPartition,
 };
 
-use crate::directory::{DirectoryQueue, Signals, Writer};
+use crate::directory::testing::{PlayedWriter, played_writer};
+use crate::directory::{DirectoryQueue, Log, Signals, Writer};
 use crate::disk_space::full_seen;
 use crate::lease::{Lease, LeaseView};
-use crate::partition::{Leadership, Partition, Produce, Task, TopicLimits};
+use crate::partition::{Attendant, Leadership, Partition, Produce, TopicLimits};
 use crate::partitions::{Partitions, View};
 use crate::retention::Retention;
 use crate::scrubbing::Scrubs;
@@ -31,7 +32,7 @@ pub(crate) const BROKER: BrokerId = BrokerId::new(1);
 pub(crate) const EPOCH: LeaderEpoch = LeaderEpoch::new(3);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A partition whose task the test runs, or does not.
+/// A partition whose attendant the test runs, or does not.
 pub(crate) struct LedPartition {
     pub(crate) partition: Arc<Partition>,
     pub(crate) partitions: Partitions,
@@ -42,22 +43,62 @@ pub(crate) struct LedPartition {
     pub(crate) background: (TempDir, Writer, watch::Sender<Membership>, watch::Sender<Arc<View>>),
 }
 
-/// A queue of one, so that it is soon full.
-pub(crate) async fn led_partition() -> (LedPartition, Task) {
+pub(crate) async fn led_partition() -> (LedPartition, Attendant) {
     let clock = Clock::new();
     let folder = tempfile::tempdir().unwrap();
     let (directory, writer) = writer(&folder, clock);
     let name = TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(0));
     let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: name.partition };
     let log = directory.create_log(key, LogConfig::default()).await.unwrap();
+    let (lease, lease_view) = held_lease(clock);
+    let (partition, membership, attendant) = lead(key, log, &directory, lease_view.clone(), clock);
+    let partition = Arc::new(partition);
+    let led = [(name, Arc::clone(&partition))].into();
+    let view = View { led, image: image(key), ..View::default() };
+    let (view, view_seen) = watch::channel(Arc::new(view));
+    let partitions = Partitions::new(BROKER, view_seen, lease_view);
+    let background = (folder, writer, membership, view);
+    (LedPartition { partition, partitions, lease, clock, directory, background }, attendant)
+}
+
+/// A partition whose log's writer the test plays, with room for so many appends in its queue.
+pub(crate) struct PlayedPartition {
+    pub(crate) partition: Partition,
+    pub(crate) attendant: Attendant,
+    pub(crate) writer: PlayedWriter,
+    pub(crate) clock: Clock,
+    /// Keeps what the others look at alive.
+    pub(crate) _background: (LedPartition, Attendant, DirectoryQueue, watch::Sender<Membership>),
+}
+
+pub(crate) async fn played_partition(room: usize) -> PlayedPartition {
+    let (led, other) = led_partition().await;
+    let (queue, writer) = played_writer(room);
+    let (clock, log) = (led.clock, led.partition.log().clone());
+    let (partition, membership, attendant) =
+        lead(led.partition.key(), log, &queue, led.lease_view(), clock);
+    let _background = (led, other, queue, membership);
+    PlayedPartition { partition, attendant, writer, clock, _background }
+}
+
+fn held_lease(clock: Clock) -> (watch::Sender<Lease>, LeaseView) {
     let mut held = Lease::default();
     held.renew(clock.monotonic(), HOUR);
     let (lease, lease_seen) = watch::channel(held);
-    let lease_view = LeaseView::new(lease_seen, clock);
+    (lease, LeaseView::new(lease_seen, clock))
+}
+
+fn lead(
+    key: LogKey,
+    log: Log,
+    directory: &DirectoryQueue,
+    lease: LeaseView,
+    clock: Clock,
+) -> (Partition, watch::Sender<Membership>, Attendant) {
     let (membership, follow) = watch::channel(Membership::new([BROKER], 1, Durability::Fsync));
     let leadership = Leadership {
         broker: BROKER,
-        name: name.clone(),
+        name: TopicPartition::new(TopicName::new("t").unwrap(), key.partition),
         key,
         epoch: EPOCH,
         limits: TopicLimits {
@@ -65,17 +106,9 @@ pub(crate) async fn led_partition() -> (LedPartition, Task) {
             timestamp_type: TimestampType::Create,
             retention: Retention::default(),
         },
-        queue: 1,
     };
-    let (partition, task) =
-        Task::new(leadership, follow, log, directory.clone(), lease_view.clone(), clock);
-    let partition = Arc::new(partition);
-    let led = [(name, Arc::clone(&partition))].into();
-    let view = View { led, image: image(key), ..View::default() };
-    let (view, view_seen) = watch::channel(Arc::new(view));
-    let partitions = Partitions::new(BROKER, view_seen, lease_view);
-    let background = (folder, writer, membership, view);
-    (LedPartition { partition, partitions, lease, clock, directory, background }, task)
+    let (partition, attendant) = Attendant::new(leadership, follow, log, directory, lease, clock);
+    (partition, membership, attendant)
 }
 
 /// The metadata that made the partition what it is.
@@ -123,11 +156,15 @@ impl LedPartition {
 
     /// One batch of one record.
     pub(crate) fn produce(&self, value: &'static str, acks: Acks) -> Produce {
-        let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let deadline = self.clock.monotonic() + HOUR;
-        let timestamp_type = TimestampType::Create;
-        Produce { batches: vec![batch(value)], timestamp_type, acks, deadline, memory }
+        produce(value, acks, self.clock.monotonic() + HOUR)
     }
+}
+
+/// One batch of one record, to be answered by then.
+pub(crate) fn produce(value: &'static str, acks: Acks, deadline: Duration) -> Produce {
+    let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let timestamp_type = TimestampType::Create;
+    Produce { batches: vec![batch(value)], timestamp_type, acks, deadline, memory }
 }
 
 pub(crate) fn batch(value: &'static str) -> Batch {

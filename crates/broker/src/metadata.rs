@@ -20,7 +20,7 @@ use types::{BrokerId, LeaderEpoch, Offset, Revision};
 use crate::causes::with_causes;
 use crate::directory::{DirectoryQueue, Log, LogChangeError};
 use crate::lease::LeaseView;
-use crate::partition::{Leadership, Partition, Task};
+use crate::partition::{Attendant, Leadership, Partition};
 use crate::partitions::View;
 
 mod duties;
@@ -36,7 +36,6 @@ pub(crate) struct Follower {
     directory: DirectoryQueue,
     lease: LeaseView,
     clock: Clock,
-    partition_queue: usize,
     topic_defaults: TopicConfigs,
     held: BTreeMap<LogKey, Held>,
     /// Logs that recovery found damaged. They are not touched until their topics are deleted.
@@ -85,14 +84,14 @@ struct Held {
     running: Option<Running>,
 }
 
-/// A leadership and its task.
+/// A leadership and its attendant.
 #[derive(Debug)]
 struct Running {
     partition: Arc<Partition>,
     lead: Lead,
     membership: watch::Sender<Membership>,
     stop: CancellationToken,
-    task: AbortOnDropHandle<()>,
+    attendant: AbortOnDropHandle<()>,
 }
 
 /// What a follower needs from the rest of the broker.
@@ -102,7 +101,6 @@ pub(crate) struct Surroundings {
     pub(crate) directory: DirectoryQueue,
     pub(crate) lease: LeaseView,
     pub(crate) clock: Clock,
-    pub(crate) partition_queue: usize,
     /// What the broker was told for topics that do not say otherwise.
     pub(crate) topic_defaults: TopicConfigs,
 }
@@ -115,23 +113,11 @@ impl Follower {
         view: watch::Sender<Arc<View>>,
     ) -> Self {
         let Found { usable, damaged } = found;
-        let Surroundings { own_id, directory, lease, clock, partition_queue, topic_defaults } =
-            surroundings;
+        let Surroundings { own_id, directory, lease, clock, topic_defaults } = surroundings;
         let held = |log| Held { log, config: None, running: None };
         let held = usable.into_iter().map(|(key, log)| (key, held(log))).collect();
         let followed = Followed::Wholly;
-        Self {
-            own_id,
-            directory,
-            lease,
-            clock,
-            partition_queue,
-            topic_defaults,
-            held,
-            damaged,
-            followed,
-            view,
-        }
+        Self { own_id, directory, lease, clock, topic_defaults, held, damaged, followed, view }
     }
 
     /// The metadata that was last carried out.
@@ -256,14 +242,13 @@ impl Follower {
                     key,
                     epoch: lead.epoch,
                     limits: lead.limits,
-                    queue: self.partition_queue,
                 };
                 let (membership, follow) = watch::channel(lead.membership.clone());
-                let (partition, task) = Task::new(
+                let (partition, attendant) = Attendant::new(
                     leadership,
                     follow,
                     held.log.clone(),
-                    self.directory.clone(),
+                    &self.directory,
                     self.lease.clone(),
                     self.clock,
                 );
@@ -272,7 +257,7 @@ impl Follower {
                     partition: Arc::new(partition),
                     lead: lead.clone(),
                     membership,
-                    task: AbortOnDropHandle::new(tokio::spawn(task.run(stop.clone()))),
+                    attendant: AbortOnDropHandle::new(tokio::spawn(attendant.run(stop.clone()))),
                     stop,
                 });
                 log_beginning(duty, lead.epoch);
@@ -321,16 +306,16 @@ async fn make(
 }
 
 async fn end(running: Option<Running>) {
-    let Some(Running { partition, task, stop, .. }) = running else { return };
+    let Some(Running { partition, attendant, stop, .. }) = running else { return };
     stop.cancel();
-    match task.await {
+    match attendant.await {
         Ok(()) => info!(
             topic = %partition.name().topic,
             partition = %partition.name().partition,
             epoch = %partition.epoch(),
             "leadership ended"
         ),
-        Err(failure) => error!(error = %failure, "partition task died"),
+        Err(failure) => error!(error = %failure, "a leadership's attendant died"),
     }
 }
 

@@ -1,7 +1,8 @@
-//! One partition that this broker leads: a handle for requests, and the task that owns its
-//! [`Leader`](replication::Leader).
+//! One partition that this broker leads: a handle for requests, the [`Leader`](replication::Leader)
+//! behind it, and the task that attends to what happens to it by itself.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -9,18 +10,19 @@ use commit_log::{AppendError, LogKey};
 use record::Batch;
 use replication::{Acknowledged, Acks, ProduceError};
 use thiserror::Error;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use types::{Coded, LeaderEpoch, Offset, Reason, TimestampType, TopicPartition};
 
 use crate::causes::with_causes;
-use crate::directory::Log;
+use crate::directory::{Log, NoSlot, WeakDirectoryQueue, WriterGone};
 use crate::lease::LeaseView;
 use crate::retention::Retention;
 
-mod task;
+mod attendant;
+mod leading;
 
-pub(crate) use task::{Leadership, Task};
+pub(crate) use attendant::{Attendant, Leadership};
+use leading::Leading;
 
 /// What a producer hears.
 pub(crate) type Outcome = Result<Acknowledged, PartitionError>;
@@ -51,19 +53,13 @@ pub(crate) struct Produce {
     pub(crate) memory: OwnedSemaphorePermit,
 }
 
-#[derive(Debug)]
-struct Request {
-    produce: Produce,
-    reply: oneshot::Sender<Outcome>,
-}
-
 /// Why a partition did not append.
 #[derive(Debug, Error)]
 pub(crate) enum PartitionError {
-    /// Its queue is full.
-    #[error("{partition} has as many produces waiting as it may; back off and retry")]
+    /// The queue to its log is full.
+    #[error("as much waits for the disk of {partition} as may; back off and retry")]
     Busy {
-        /// Whose queue.
+        /// Whose log.
         partition: TopicPartition,
     },
     /// The leadership ended before the produce was taken up.
@@ -106,7 +102,8 @@ pub(crate) struct Partition {
     epoch: LeaderEpoch,
     key: LogKey,
     limits: TopicLimits,
-    requests: mpsc::Sender<Request>,
+    leading: Arc<Leading>,
+    directory: WeakDirectoryQueue,
     committed: watch::Receiver<Offset>,
     log: Log,
     lease: LeaseView,
@@ -153,31 +150,34 @@ impl Partition {
         *self.committed.borrow()
     }
 
-    /// Queues a produce, or refuses it if the queue is full.
+    /// Queues a produce, or refuses it if the queue to the log is full.
     ///
     /// # Errors
     ///
     /// [`PartitionError::Busy`], or the leadership has ended.
     pub(crate) fn offer(&self, produce: Produce) -> Result<Answer, PartitionError> {
-        let (reply, outcome) = oneshot::channel();
-        self.requests.try_send(Request { produce, reply }).map_err(|refused| match refused {
-            TrySendError::Full(_) => PartitionError::Busy { partition: self.name.clone() },
-            TrySendError::Closed(_) => PartitionError::Ended { partition: self.name.clone() },
+        let directory = self.directory.upgrade().ok_or_else(|| self.ended())?;
+        let slot = directory.try_slot().map_err(|refused| match refused {
+            NoSlot::Full => PartitionError::Busy { partition: self.name.clone() },
+            NoSlot::Gone => self.ended(),
         })?;
-        Ok(Answer { outcome, lease: self.lease.clone() })
+        Ok(Answer { outcome: self.leading.produce(produce, slot)?, lease: self.lease.clone() })
     }
 
-    /// Queues a produce, waiting while the queue is full. Calls that one caller makes one after
-    /// the other are appended in that order.
+    /// Queues a produce, waiting while the queue to the log is full. Calls that one caller makes
+    /// one after the other are appended in that order.
     ///
     /// # Errors
     ///
     /// The leadership has ended.
     pub(crate) async fn submit(&self, produce: Produce) -> Result<Answer, PartitionError> {
-        let (reply, outcome) = oneshot::channel();
-        let sent = self.requests.send(Request { produce, reply }).await;
-        sent.map_err(|_closed| PartitionError::Ended { partition: self.name.clone() })?;
-        Ok(Answer { outcome, lease: self.lease.clone() })
+        let directory = self.directory.upgrade().ok_or_else(|| self.ended())?;
+        let slot = directory.slot().await.map_err(|WriterGone| self.ended())?;
+        Ok(Answer { outcome: self.leading.produce(produce, slot)?, lease: self.lease.clone() })
+    }
+
+    fn ended(&self) -> PartitionError {
+        PartitionError::Ended { partition: self.name.clone() }
     }
 }
 
@@ -193,7 +193,7 @@ impl Future for Answer {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        // The task drops a reply unanswered only when it dies.
+        // A reply is dropped unanswered only with all that leads.
         let unknown = || PartitionError::from(ProduceError::NoLongerLeader);
         let outcome = ready!(Pin::new(&mut self.outcome).poll(context));
         let outcome = outcome.map_err(|_died| unknown()).flatten();

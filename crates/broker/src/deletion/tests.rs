@@ -19,7 +19,7 @@ async fn append_uncommitted(led: &LedPartition) {
     let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     let batches = vec![batch("a"), batch("b")];
     let append = Append { log: led.partition.key(), epoch: EPOCH, batches, at: AppendAt::End };
-    led.directory.slot().await.unwrap().append(append, memory).await.unwrap().unwrap();
+    led.directory.append(append, memory).await.unwrap();
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tracing::{error, warn};
 use types::{Coded, Offset, Reason};
 
 use super::upkeep::UpkeepThread;
-use super::{AppendResult, DirectoryQueue, Log, Request, WriterGone};
+use super::{Appending, DirectoryQueue, Log, Request, WriterGone};
 use crate::disk_space::FullSeen;
 
 /// Whom the writer tells of trouble with the disk.
@@ -176,8 +176,8 @@ impl Writing {
         // What was queued before a change happens before it. Logs that are made stand in nobody's
         // way: nothing can be queued for one before its maker is answered.
         let request = match request {
-            Request::Append { append, done, memory } => {
-                return self.group.push(append, done, memory);
+            Request::Append { append, appending, memory } => {
+                return self.group.push(append, appending, memory);
             }
             Request::Create { key, id, config, done } => {
                 let start = Offset::ZERO;
@@ -264,19 +264,14 @@ fn answer<T>(done: oneshot::Sender<T>, outcome: T) {
 #[derive(Debug)]
 struct Group {
     appends: Vec<Append>,
-    waiting: Vec<(oneshot::Sender<AppendResult>, OwnedSemaphorePermit)>,
+    waiting: Vec<(Appending, OwnedSemaphorePermit)>,
     full_seen: FullSeen,
 }
 
 impl Group {
-    fn push(
-        &mut self,
-        append: Append,
-        done: oneshot::Sender<AppendResult>,
-        memory: OwnedSemaphorePermit,
-    ) {
+    fn push(&mut self, append: Append, appending: Appending, memory: OwnedSemaphorePermit) {
         self.appends.push(append);
-        self.waiting.push((done, memory));
+        self.waiting.push((appending, memory));
     }
 
     fn commit(&mut self, directory: &mut Directory<RealDisk>, clock: Clock) {
@@ -285,7 +280,7 @@ impl Group {
         }
         let outcomes = directory.step(&self.appends, clock.now());
         self.appends.clear();
-        for ((done, memory), outcome) in self.waiting.drain(..).zip(outcomes) {
+        for ((appending, memory), outcome) in self.waiting.drain(..).zip(outcomes) {
             drop(memory);
             // Logged here, since one who asked for no acks does not hear of it.
             match &outcome {
@@ -301,7 +296,7 @@ impl Group {
                     warn!(error = failure as &dyn std::error::Error, "append was refused");
                 }
             }
-            answer(done, outcome);
+            appending.answer(outcome);
         }
     }
 }
@@ -365,7 +360,7 @@ mod tests {
         let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (epoch, at) = (LeaderEpoch::ZERO, AppendAt::End);
         let append = Append { log: key, epoch, batches: vec![batch("kept?")], at };
-        queue.slot().await.unwrap().append(append, memory).await.unwrap().unwrap();
+        queue.append(append, memory).await.unwrap();
         // What it is about to sync is gone: the disk does not keep it.
         std::fs::remove_dir_all(folder.path().join(key.to_string())).unwrap();
         drop(queue);

@@ -35,7 +35,6 @@ async fn a_leadership_that_is_over_ends_although_the_disk_refuses_what_comes_nex
         directory: directory.clone(),
         lease: led.lease_view(),
         clock: led.clock,
-        partition_queue: 1,
         topic_defaults: TopicConfigs::default(),
     };
     let usable = vec![(key, led.partition.log().clone())];

@@ -1,10 +1,18 @@
-//! A partition's task over a real log: its queue, its answers, and what a lost lease does.
+//! A partition over a real log, and over a writer that the test plays: its queue, its answers, its
+//! end, and what a lost lease does.
 
+use commit_log::Appended;
+use futures::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::lease::Lease;
-use crate::led_partition::{batch, led_partition};
+use crate::led_partition::{batch, led_partition, played_partition, produce};
+
+const LONG: Duration = Duration::from_hours(1);
+/// For what happens at once.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn at(offset: u64) -> Acknowledged {
     Acknowledged { base_offset: Some(Offset::new(offset)) }
@@ -55,25 +63,99 @@ async fn a_log_stamps_what_it_appends_where_its_topic_wants_it() {
 
 #[tokio::test]
 async fn a_full_queue_is_an_answer() {
-    let (led, _task) = led_partition().await;
-    let _waits = led.partition.offer(led.produce("a", Acks::All)).unwrap();
-    let refused = led.partition.offer(led.produce("b", Acks::All));
+    let played = played_partition(1).await;
+    let _waits = played.partition.offer(produce("a", Acks::All, LONG)).unwrap();
+    let refused = played.partition.offer(produce("b", Acks::All, LONG));
     assert!(matches!(refused, Err(PartitionError::Busy { .. })), "{refused:?}");
+    let waits = played.partition.submit(produce("b", Acks::All, LONG));
+    assert!(waits.now_or_never().is_none());
 }
 
 #[tokio::test]
-async fn what_was_not_taken_up_when_leadership_ends_was_not_written() {
-    let (led, task) = led_partition().await;
-    let waits = led.partition.offer(led.produce("a", Acks::All)).unwrap();
+async fn a_leadership_that_ended_takes_up_nothing() {
+    let (led, attendant) = led_partition().await;
     let stop = CancellationToken::new();
     stop.cancel();
-    task.run(stop).await;
+    attendant.run(stop).await;
 
-    assert_eq!(waits.await.unwrap_err().reason(), Reason::NotLeaderOrFollower);
-    let refused = led.partition.offer(led.produce("b", Acks::All)).unwrap_err();
+    let refused = led.partition.offer(led.produce("a", Acks::All)).unwrap_err();
+    assert_eq!(refused.reason(), Reason::NotLeaderOrFollower);
+    let refused = led.partition.submit(led.produce("b", Acks::All)).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::NotLeaderOrFollower);
     assert_eq!(led.partition.log().end(), Offset::ZERO);
     assert!(led.partition.committed().changed().await.is_err(), "readers are told too");
+}
+
+#[tokio::test]
+async fn nobody_leads_whose_attendant_is_gone() {
+    let (led, attendant) = led_partition().await;
+    drop(attendant);
+    led.partition.offer(led.produce("a", Acks::All)).unwrap_err();
+    assert!(led.partition.committed().changed().await.is_err());
+}
+
+fn appended(base_offset: u64) -> Appended {
+    let (base_offset, end) = (Offset::new(base_offset), Offset::new(base_offset + 1));
+    Appended { base_offset, end, durable_end: end }
+}
+
+#[tokio::test]
+async fn a_leadership_ends_once_the_log_has_answered_what_it_was_given() {
+    let mut played = played_partition(4).await;
+    let first = played.partition.submit(produce("a", Acks::All, LONG)).await.unwrap();
+    let second = played.partition.submit(produce("b", Acks::All, LONG)).await.unwrap();
+    let first_append = played.writer.next_append().await;
+    first_append.answer(Ok(appended(0)));
+    assert_eq!(first.await.unwrap(), at(0));
+
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let mut ended = Box::pin(played.attendant.run(stop));
+    assert!(ended.as_mut().now_or_never().is_none(), "the second is still to be written");
+    let unknown = second.await;
+    let is_unknown = matches!(unknown, Err(PartitionError::Produce(ProduceError::NoLongerLeader)));
+    assert!(is_unknown, "{unknown:?}");
+    played.writer.next_append().await.answer(Ok(appended(1)));
+    timeout(PATIENCE, ended).await.unwrap();
+    assert!(played.writer.is_idle());
+}
+
+#[tokio::test]
+async fn whoever_waits_past_its_deadline_is_told_so_however_late_others_may_be() {
+    let mut played = played_partition(4).await;
+    let stop = CancellationToken::new();
+    let attendant = tokio::spawn(played.attendant.run(stop.clone()));
+    let patient = played.partition.submit(produce("a", Acks::All, LONG)).await.unwrap();
+    let soon = played.clock.monotonic() + Duration::from_millis(20);
+    let hasty = played.partition.submit(produce("b", Acks::All, soon)).await.unwrap();
+    let late = timeout(PATIENCE, hasty).await.unwrap();
+    let is_late = matches!(late, Err(PartitionError::Produce(ProduceError::TimedOut)));
+    assert!(is_late, "{late:?}");
+
+    // One that comes when nobody was attended to any more is attended to again.
+    played.writer.next_append().await.answer(Ok(appended(0)));
+    assert_eq!(timeout(PATIENCE, patient).await.unwrap().unwrap(), at(0));
+    played.writer.next_append().await.answer(Ok(appended(1)));
+    let soon = played.clock.monotonic() + Duration::from_millis(20);
+    let hasty = played.partition.submit(produce("c", Acks::All, soon)).await.unwrap();
+    timeout(PATIENCE, hasty).await.unwrap().unwrap_err();
+    played.writer.next_append().await.answer(Ok(appended(2)));
+    stop.cancel();
+    attendant.await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_writer_that_died() {
+    let mut played = played_partition(4).await;
+    let waits = played.partition.submit(produce("a", Acks::All, LONG)).await.unwrap();
+    drop(played.writer.next_append().await);
+    let unknown = timeout(PATIENCE, waits).await.unwrap();
+    let is_unknown = matches!(unknown, Err(PartitionError::Produce(ProduceError::NoLongerLeader)));
+    assert!(is_unknown, "{unknown:?}");
+    played.partition.offer(produce("b", Acks::All, LONG)).unwrap_err();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    timeout(PATIENCE, played.attendant.run(stop)).await.unwrap();
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn three_sealed() -> LedPartition {
         let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let append =
             Append { log: key, epoch: EPOCH, batches: vec![batch(value)], at: AppendAt::End };
-        led.directory.slot().await.unwrap().append(append, memory).await.unwrap().unwrap();
+        led.directory.append(append, memory).await.unwrap();
     }
     led.directory.upkeep().await.unwrap();
     let sealed = async {
