@@ -153,12 +153,17 @@ impl<R> Leader<R> {
         self.next_deadline
     }
 
-    /// Advances by one input that happened at `now`, on the clock of the deadlines.
-    pub fn step<P, E>(&mut self, input: Input<P, R, E>, now: Duration) -> Vec<Effect<P, R, E>> {
-        let mut effects = Vec::new();
+    /// Advances by one input that happened at `now`, on the clock of the deadlines. What follows
+    /// is put behind what is among the `effects`.
+    pub fn step<P, E>(
+        &mut self,
+        input: Input<P, R, E>,
+        now: Duration,
+        effects: &mut Vec<Effect<P, R, E>>,
+    ) {
         match input {
-            Input::Produce(produce) => self.admit(produce, &mut effects),
-            Input::Appended(appended) => self.appended(appended, &mut effects),
+            Input::Produce(produce) => self.admit(produce, effects),
+            Input::Appended(appended) => self.appended(appended, effects),
             Input::AppendFailed(error) => {
                 let refused = self.writing.pop_front().and_then(|writing| writing.reply);
                 let outcome = Err(ProduceError::Log(error));
@@ -166,18 +171,17 @@ impl<R> Leader<R> {
             }
             Input::Durable(end) => {
                 self.log.durable_end = self.log.durable_end.max(end);
-                self.advance(&mut effects);
+                self.advance(effects);
             }
             Input::Reconfigured(membership) => {
                 self.membership = membership;
-                self.advance(&mut effects);
+                self.advance(effects);
             }
-            Input::Tick => self.give_up(now, || ProduceError::TimedOut, &mut effects),
+            Input::Tick => self.give_up(now, || ProduceError::TimedOut, effects),
             Input::Fenced => {
-                self.give_up(Duration::MAX, || ProduceError::NoLongerLeader, &mut effects);
+                self.give_up(Duration::MAX, || ProduceError::NoLongerLeader, effects);
             }
         }
-        effects
     }
 
     fn admit<P, E>(&mut self, produce: Produce<P, R>, effects: &mut Vec<Effect<P, R, E>>) {

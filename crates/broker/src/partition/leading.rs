@@ -5,6 +5,7 @@
 //! holds the lock for one step, and within it only hands on: to the writer's queue, in which the
 //! place was taken before, and to those who wait.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::{Outcome, PartitionError, Produce};
 use crate::directory::{AppendResult, AppendSlot, Appender, Appending};
 
 /// A verified produce with its place in the writer's queue.
+#[derive(Debug)]
 struct Payload {
     batches: Vec<Batch>,
     timestamp_type: TimestampType,
@@ -27,6 +29,10 @@ struct Payload {
 }
 
 type LeaderInput = Input<Payload, oneshot::Sender<Outcome>, AppendError>;
+type LeaderEffect = Effect<Payload, oneshot::Sender<Outcome>, AppendError>;
+
+/// More room for effects than this is given back: only the end of a leadership takes it.
+const KEPT_EFFECTS: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub(super) struct Leading {
 #[derive(Debug)]
 struct State {
     leader: Leader<oneshot::Sender<Outcome>>,
+    /// Empty between two steps: memory for the next one's.
+    effects: Vec<LeaderEffect>,
     /// Who reads is told of the high watermark, and by its absence that nobody leads any more.
     committed: Option<watch::Sender<Offset>>,
     /// Appends that the log has not answered.
@@ -67,7 +75,8 @@ impl Leading {
         clock: Clock,
     ) -> Self {
         let (committed, phase) = (Some(committed), Phase::Leading);
-        let state = State { leader, committed, unanswered: 0, attended: None, phase };
+        let effects = Vec::new();
+        let state = State { leader, effects, committed, unanswered: 0, attended: None, phase };
         Self { name, key, clock, state: Mutex::new(state), attention: Notify::new() }
     }
 
@@ -157,7 +166,9 @@ impl Leading {
     }
 
     fn step_locked(self: &Arc<Self>, state: &mut State, input: LeaderInput) {
-        for effect in state.leader.step(input, self.clock.monotonic()) {
+        let mut effects = mem::take(&mut state.effects);
+        state.leader.step(input, self.clock.monotonic(), &mut effects);
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Append { epoch, payload } => {
                     let Payload { batches, timestamp_type, memory, slot } = payload;
@@ -174,6 +185,9 @@ impl Leading {
                     reply.send(outcome.map_err(|error| self.placed(error))).ok();
                 }
             }
+        }
+        if effects.capacity() <= KEPT_EFFECTS {
+            state.effects = effects;
         }
     }
 

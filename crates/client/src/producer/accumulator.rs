@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use record::{BatchBuilder, Compression, Header, RecordError, record_size_bound};
+use record::{BatchBuilder, Compression, HEADER_LEN, Header, RecordError, record_size_bound};
 use types::{PartitionId, Timestamp, TopicName, TopicPartition};
 
 use super::batch::Pending;
@@ -114,7 +114,7 @@ pub(crate) enum Gate {
     Shut,
 }
 
-/// All partitions with records that are not delivered yet.
+/// All partitions that records were ever for.
 #[derive(Debug)]
 pub(crate) struct Accumulator<T> {
     gathering: Gathering,
@@ -161,7 +161,7 @@ impl<T: Clone + PartialEq> Accumulator<T> {
             return Ok(Appended { ticket: last.ticket.clone(), index, wake: Wake::Nobody });
         }
         // Where batches pile up, the next one becomes as large as the last.
-        let bytes = queue.waiting.back().map_or(0, Pending::plain_size);
+        let bytes = queue.waiting.back().map_or(0, Pending::plain_size).max(HEADER_LEN + size);
         let builder = BatchBuilder::with_capacity(self.gathering.compression, bytes);
         let mut batch = Pending::new(new_batch(), builder);
         let index = batch.push(record)?;
@@ -237,9 +237,6 @@ impl<T: Clone + PartialEq> Accumulator<T> {
     pub(crate) fn settled(&mut self, of: &TopicPartition, ticket: &T) {
         if let Some(queue) = self.queues.get_mut(of) {
             queue.left.retain(|left| left != ticket);
-            if queue.waiting.is_empty() && queue.left.is_empty() {
-                self.queues.remove(of);
-            }
         }
     }
 
@@ -277,7 +274,6 @@ impl<T: Clone + PartialEq> Accumulator<T> {
                 expired.push((partition.clone(), first));
             }
         }
-        self.queues.retain(|_, queue| !queue.waiting.is_empty() || !queue.left.is_empty());
         self.waiting -= expired.len();
         let queues = &self.queues;
         self.leaving.retain(|of| queues.get(of).is_some_and(Queue::can_leave));

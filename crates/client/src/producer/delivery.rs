@@ -1,13 +1,12 @@
 //! How a record hears of its batch's fate.
 
+use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-use futures::FutureExt;
-use futures::future::Shared;
-use tokio::sync::oneshot;
 use types::{Offset, TopicPartition};
 
 use crate::ClientError;
@@ -26,44 +25,75 @@ pub(crate) type Outcome = Result<Option<Offset>, ClientError>;
 
 /// One batch's fate, as its records wait for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Ticket {
-    batch: Arc<Batch>,
-    fate: Shared<oneshot::Receiver<Outcome>>,
-}
+pub(crate) struct Ticket(Arc<Batch>);
 
 #[derive(Debug)]
 struct Batch {
-    sender: Mutex<Option<oneshot::Sender<Outcome>>>,
+    fate: Mutex<Fate>,
     /// Whether a delivery has told of the batch's failure.
     told: AtomicBool,
 }
 
+#[derive(Debug)]
+enum Fate {
+    /// Whoever is to be woken, each at its [`Place`].
+    Open(Vec<Waker>),
+    Met(Outcome),
+}
+
+/// Where somebody who waits has its waker, once it has been polled.
+type Place = Option<usize>;
+
 impl PartialEq for Ticket {
     /// Whether both are of the same batch.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.batch, &other.batch)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl Ticket {
     pub(crate) fn new() -> Self {
-        let (sender, receiver) = oneshot::channel();
-        let sender = Mutex::new(Some(sender));
-        let batch = Batch { sender, told: AtomicBool::new(false) };
-        Self { batch: Arc::new(batch), fate: receiver.shared() }
+        let (fate, told) = (Mutex::new(Fate::Open(Vec::new())), AtomicBool::new(false));
+        Self(Arc::new(Batch { fate, told }))
+    }
+
+    fn fate(&self) -> MutexGuard<'_, Fate> {
+        // Nothing panics under this lock.
+        self.0.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells everyone who waits. Only the first call counts.
     pub(crate) fn settle(&self, outcome: Outcome) {
-        let sender = self.batch.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sender) = sender {
-            // Nobody may be waiting.
-            sender.send(outcome).ok();
+        let waiting = match &mut *self.fate() {
+            Fate::Met(_) => return,
+            fate @ Fate::Open(_) => mem::replace(fate, Fate::Met(outcome)),
+        };
+        if let Fate::Open(wakers) = waiting {
+            wakers.into_iter().for_each(Waker::wake);
         }
     }
 
+    fn poll(&self, place: &mut Place, context: &Context<'_>) -> Poll<Outcome> {
+        match &mut *self.fate() {
+            Fate::Met(outcome) => return Poll::Ready(outcome.clone()),
+            Fate::Open(wakers) => match place.and_then(|place| wakers.get_mut(place)) {
+                Some(waker) => waker.clone_from(context.waker()),
+                None => {
+                    *place = Some(wakers.len());
+                    wakers.push(context.waker().clone());
+                }
+            },
+        }
+        Poll::Pending
+    }
+
     pub(crate) async fn settled(&self) -> Outcome {
-        self.fate.clone().await.unwrap_or(Err(ClientError::Closed))
+        let mut place = None;
+        poll_fn(|context| self.poll(&mut place, context)).await
+    }
+
+    fn was_told(&self) -> bool {
+        self.0.told.load(Ordering::Relaxed)
     }
 }
 
@@ -76,7 +106,7 @@ pub(crate) struct Untold(Vec<(Ticket, ClientError)>);
 
 impl Untold {
     pub(crate) fn add(&mut self, ticket: Ticket, error: ClientError) {
-        self.0.retain(|(ticket, _)| !ticket.batch.told.load(Ordering::Relaxed));
+        self.0.retain(|(ticket, _)| !ticket.was_told());
         if self.0.len() < MAX_UNTOLD {
             self.0.push((ticket, error));
         }
@@ -84,7 +114,7 @@ impl Untold {
 
     /// The first failure that still nobody was told of. All are forgotten.
     pub(crate) fn take_first(&mut self) -> Option<ClientError> {
-        let untold = |(ticket, _): &(Ticket, _)| !ticket.batch.told.load(Ordering::Relaxed);
+        let untold = |(ticket, _): &(Ticket, _)| !ticket.was_told();
         self.0.drain(..).find(untold).map(|(_, error)| error)
     }
 }
@@ -97,14 +127,15 @@ pub struct Delivery {
     topic_partition: TopicPartition,
     index: u32,
     ticket: Ticket,
+    place: Place,
 }
 
 impl Delivery {
     pub(crate) const fn new(topic_partition: TopicPartition, ticket: Ticket, index: u32) -> Self {
-        Self { topic_partition, index, ticket }
+        Self { topic_partition, index, ticket, place: None }
     }
 
-    fn place(&self, base: Option<Offset>) -> RecordMetadata {
+    fn lies(&self, base: Option<Offset>) -> RecordMetadata {
         RecordMetadata {
             topic_partition: self.topic_partition.clone(),
             offset: base.and_then(|base| base.checked_add(u64::from(self.index))),
@@ -116,13 +147,52 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, ClientError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.ticket.fate.poll_unpin(context).map(|fate| match fate {
-            Ok(Ok(base)) => Ok(self.place(base)),
-            Ok(Err(error)) => {
-                self.ticket.batch.told.store(true, Ordering::Relaxed);
+        let Self { ticket, place, .. } = &mut *self;
+        ticket.poll(place, context).map(|outcome| match outcome {
+            Ok(base) => Ok(self.lies(base)),
+            Err(error) => {
+                self.ticket.0.told.store(true, Ordering::Relaxed);
                 Err(error)
             }
-            Err(_gone) => Err(ClientError::Closed),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::future::join_all;
+    use types::{PartitionId, TopicName};
+
+    use super::*;
+
+    fn delivery(ticket: &Ticket, index: u32) -> Delivery {
+        let partition = TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(0));
+        Delivery::new(partition, ticket.clone(), index)
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_told_once_and_the_first_word_counts() {
+        let ticket = Ticket::new();
+        let waiting = join_all((0..100).map(|index| delivery(&ticket, index)));
+        let waiting = tokio::spawn(waiting);
+        tokio::task::yield_now().await;
+        ticket.settle(Ok(Some(Offset::new(7))));
+        ticket.settle(Err(ClientError::Closed));
+        for (index, placed) in (7..).zip(waiting.await.unwrap()) {
+            assert_eq!(placed.unwrap().offset, Some(Offset::new(index)));
+        }
+        let late = delivery(&ticket, 3).now_or_never().unwrap().unwrap();
+        assert_eq!(late.offset, Some(Offset::new(10)));
+    }
+
+    #[test]
+    fn a_delivery_that_is_asked_again_and_again_waits_once() {
+        let ticket = Ticket::new();
+        let mut waits = delivery(&ticket, 0);
+        for _ in 0..10 {
+            assert!((&mut waits).now_or_never().is_none());
+        }
+        assert!(matches!(&*ticket.fate(), Fate::Open(wakers) if wakers.len() == 1));
     }
 }

@@ -248,7 +248,7 @@ impl<'a> Stream<'a> {
         let timeout = self.settings.request_timeout;
         let head = v1::ProduceStreamRequest {
             correlation_id,
-            topic: partition.topic.to_string(),
+            topic: partition.topic.as_str().to_owned(),
             partition: partition.partition.get(),
             acks: self.settings.acks.into(),
             timeout_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),

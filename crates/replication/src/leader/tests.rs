@@ -14,6 +14,15 @@ const LATER: Duration = Duration::from_millis(20);
 type TestEffect = Effect<u64, u32, &'static str>;
 type TestInput = Input<u64, u32, &'static str>;
 
+impl Leader<u32> {
+    /// What follows from one input.
+    fn after(&mut self, input: TestInput, now: Duration) -> Vec<TestEffect> {
+        let mut effects = Vec::new();
+        self.step(input, now, &mut effects);
+        effects
+    }
+}
+
 fn alone(durability: Durability) -> Leader<u32> {
     Leader::start(SELF, EPOCH, Membership::new([SELF], 1, durability), LogEnds::default())
 }
@@ -50,45 +59,45 @@ fn append() -> TestEffect {
 #[test]
 fn a_record_is_visible_before_its_producer_is_told() {
     let mut leader = alone(Durability::Fsync);
-    assert_eq!(leader.step(produce(7, Acks::All), NOW), [append()]);
-    assert_eq!(leader.step(appended(0, 1, 1), NOW), [visible(1), acked(7, 0)]);
+    assert_eq!(leader.after(produce(7, Acks::All), NOW), [append()]);
+    assert_eq!(leader.after(appended(0, 1, 1), NOW), [visible(1), acked(7, 0)]);
 }
 
 #[test]
 fn what_is_written_but_not_durable_is_neither_visible_nor_acknowledged_in_fsync_mode() {
     let mut leader = alone(Durability::Fsync);
-    leader.step(produce(7, Acks::Leader), NOW);
-    leader.step(produce(8, Acks::All), NOW);
-    assert_eq!(leader.step(appended(0, 1, 0), NOW), []);
-    assert_eq!(leader.step(appended(1, 2, 1), NOW), [visible(1), acked(7, 0)]);
+    leader.after(produce(7, Acks::Leader), NOW);
+    leader.after(produce(8, Acks::All), NOW);
+    assert_eq!(leader.after(appended(0, 1, 0), NOW), []);
+    assert_eq!(leader.after(appended(1, 2, 1), NOW), [visible(1), acked(7, 0)]);
     let durable: TestInput = Input::Durable(Offset::new(2));
-    assert_eq!(leader.step(durable, NOW), [visible(2), acked(8, 1)]);
+    assert_eq!(leader.after(durable, NOW), [visible(2), acked(8, 1)]);
 }
 
 #[test]
 fn what_is_written_counts_in_page_cache_mode() {
     let mut leader = alone(Durability::PageCache);
-    leader.step(produce(7, Acks::Leader), NOW);
-    assert_eq!(leader.step(appended(0, 1, 0), NOW), [visible(1), acked(7, 0)]);
+    leader.after(produce(7, Acks::Leader), NOW);
+    assert_eq!(leader.after(appended(0, 1, 0), NOW), [visible(1), acked(7, 0)]);
 }
 
 #[test]
 fn a_producer_that_wants_no_acks_is_answered_at_once_and_never_again() {
     let mut leader = alone(Durability::Fsync);
     let accepted = Effect::Answer { reply: 7, outcome: Ok(Acknowledged { base_offset: None }) };
-    assert_eq!(leader.step(produce(7, Acks::None), NOW), [append(), accepted]);
+    assert_eq!(leader.after(produce(7, Acks::None), NOW), [append(), accepted]);
     assert_eq!(leader.next_deadline(), None);
-    assert_eq!(leader.step(appended(0, 1, 1), NOW), [visible(1)]);
+    assert_eq!(leader.after(appended(0, 1, 1), NOW), [visible(1)]);
 }
 
 #[test]
 fn an_append_that_the_log_refuses_fails_its_own_producer_only() {
     let mut leader = alone(Durability::Fsync);
-    leader.step(produce(7, Acks::All), NOW);
-    leader.step(produce(8, Acks::All), NOW);
+    leader.after(produce(7, Acks::All), NOW);
+    leader.after(produce(8, Acks::All), NOW);
     let refused: TestInput = Input::AppendFailed("disk full");
-    assert_eq!(leader.step(refused, NOW), [failed(7, ProduceError::Log("disk full"))]);
-    assert_eq!(leader.step(appended(0, 1, 1), NOW), [visible(1), acked(8, 0)]);
+    assert_eq!(leader.after(refused, NOW), [failed(7, ProduceError::Log("disk full"))]);
+    assert_eq!(leader.after(appended(0, 1, 1), NOW), [visible(1), acked(8, 0)]);
 }
 
 #[test]
@@ -96,27 +105,27 @@ fn too_few_in_sync_refuse_acks_all_before_anything_is_written() {
     let membership = Membership::new([SELF], 2, Durability::Fsync);
     let mut leader = Leader::start(SELF, EPOCH, membership, LogEnds::default());
     let error = ProduceError::NotEnoughReplicas { in_sync: 1, required: 2 };
-    assert_eq!(leader.step(produce(7, Acks::All), NOW), [failed(7, error)]);
+    assert_eq!(leader.after(produce(7, Acks::All), NOW), [failed(7, error)]);
 }
 
 #[test]
 fn too_few_in_sync_commit_nothing() {
     let membership = Membership::new([SELF], 2, Durability::Fsync);
     let mut leader = Leader::start(SELF, EPOCH, membership, LogEnds::default());
-    leader.step(produce(7, Acks::Leader), NOW);
-    assert_eq!(leader.step(appended(0, 1, 1), NOW), [acked(7, 0)]);
+    leader.after(produce(7, Acks::Leader), NOW);
+    assert_eq!(leader.after(appended(0, 1, 1), NOW), [acked(7, 0)]);
     let lowered: TestInput = Input::Reconfigured(Membership::new([SELF], 1, Durability::Fsync));
-    assert_eq!(leader.step(lowered, NOW), [visible(1)]);
+    assert_eq!(leader.after(lowered, NOW), [visible(1)]);
 }
 
 #[test]
 fn an_in_sync_replica_that_was_not_heard_of_holds_the_high_watermark_back() {
     let both = Membership::new([SELF, OTHER], 1, Durability::Fsync);
     let mut leader = Leader::start(SELF, EPOCH, both, LogEnds::default());
-    leader.step(produce(7, Acks::All), NOW);
-    assert_eq!(leader.step(appended(0, 1, 1), NOW), []);
+    leader.after(produce(7, Acks::All), NOW);
+    assert_eq!(leader.after(appended(0, 1, 1), NOW), []);
     let shrunk: TestInput = Input::Reconfigured(Membership::new([SELF], 1, Durability::Fsync));
-    assert_eq!(leader.step(shrunk, NOW), [visible(1), acked(7, 0)]);
+    assert_eq!(leader.after(shrunk, NOW), [visible(1), acked(7, 0)]);
 }
 
 #[test]
@@ -135,25 +144,25 @@ fn a_log_that_was_recovered_is_visible_as_far_as_it_counts() {
 #[test]
 fn whoever_waits_too_long_is_told_once_that_the_outcome_is_unknown() {
     let mut leader = alone(Durability::Fsync);
-    leader.step(produce_until(7, Acks::All, SOON), NOW);
-    leader.step(produce_until(8, Acks::All, LATER), NOW);
+    leader.after(produce_until(7, Acks::All, SOON), NOW);
+    leader.after(produce_until(8, Acks::All, LATER), NOW);
     assert_eq!(leader.next_deadline(), Some(SOON));
-    assert_eq!(leader.step(Input::Tick, SOON), [failed(7, ProduceError::TimedOut)]);
+    assert_eq!(leader.after(Input::Tick, SOON), [failed(7, ProduceError::TimedOut)]);
     assert_eq!(leader.next_deadline(), Some(LATER));
-    assert_eq!(leader.step(appended(0, 1, 1), LATER), [visible(1)]);
-    assert_eq!(leader.step(appended(1, 2, 2), LATER), [visible(2), acked(8, 1)]);
+    assert_eq!(leader.after(appended(0, 1, 1), LATER), [visible(1)]);
+    assert_eq!(leader.after(appended(1, 2, 2), LATER), [visible(2), acked(8, 1)]);
 }
 
 #[test]
 fn the_end_of_leadership_answers_everyone_who_waits() {
     let mut leader = alone(Durability::Fsync);
-    leader.step(produce(7, Acks::All), NOW);
-    leader.step(produce(8, Acks::Leader), NOW);
-    leader.step(appended(0, 1, 0), NOW);
-    leader.step(produce(9, Acks::None), NOW);
+    leader.after(produce(7, Acks::All), NOW);
+    leader.after(produce(8, Acks::Leader), NOW);
+    leader.after(appended(0, 1, 0), NOW);
+    leader.after(produce(9, Acks::None), NOW);
     let lost = |reply| failed(reply, ProduceError::NoLongerLeader);
-    assert_eq!(leader.step(Input::Fenced, NOW), [lost(7), lost(8)]);
-    assert_eq!(leader.step(appended(1, 2, 2), NOW), [visible(2)]);
+    assert_eq!(leader.after(Input::Fenced, NOW), [lost(7), lost(8)]);
+    assert_eq!(leader.after(appended(1, 2, 2), NOW), [visible(2)]);
 }
 
 /// One step of a random history; the log's answers are made up by [`Model`].
@@ -311,7 +320,7 @@ proptest! {
         };
         for step in &steps {
             if let Some(input) = model.input(step) {
-                let effects = leader.step(input, model.now);
+                let effects = leader.after(input, model.now);
                 model.observe(effects)?;
                 prop_assert_eq!(leader.high_watermark(), model.high_watermark);
                 let due = leader.next_deadline();
@@ -321,7 +330,7 @@ proptest! {
                 prop_assert!(first.is_none_or(|first| due.is_some_and(|due| due <= first)));
             }
         }
-        model.observe(leader.step(Input::Fenced, model.now))?;
+        model.observe(leader.after(Input::Fenced, model.now))?;
 
         let mut told = model.answers.iter().map(|(reply, _)| *reply).collect::<Vec<_>>();
         told.sort_unstable();

@@ -4,7 +4,7 @@
 //! as that is. What comes meanwhile waits, and leaves in as few requests as it fits: the slower the
 //! broker, the more of its work one request is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use types::{RETAINED_APPENDS, TopicPartition};
 
@@ -22,8 +22,8 @@ const ALONE_FROM: usize = 32 * 1024;
 struct Queue {
     /// Oldest first.
     waiting: VecDeque<Attempt>,
-    /// Requests that are not answered.
-    under_way: BTreeSet<Serial>,
+    /// Requests that are not answered, oldest first.
+    under_way: VecDeque<Serial>,
     next: Serial,
     failed: Option<Failed>,
 }
@@ -57,13 +57,8 @@ pub(super) struct Request {
 impl Queue {
     /// Counted from the oldest one that is not answered, since whatever was written behind it is
     /// what a log has to look behind.
-    /// Whether there is nothing to know of the partition.
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty() && self.failed.is_none()
-    }
-
     fn may_send(&self) -> bool {
-        let oldest = self.under_way.first().copied().unwrap_or(self.next);
+        let oldest = self.under_way.front().copied().unwrap_or(self.next);
         !self.waiting.is_empty() && self.next - oldest < RETAINED_APPENDS as Serial
     }
 
@@ -89,6 +84,7 @@ impl Queue {
 /// What a stream has been given and has not sent.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    /// Of every partition that the stream was ever given something for.
     queues: BTreeMap<TopicPartition, Queue>,
     /// Partitions that may send, in turn.
     ready: VecDeque<TopicPartition>,
@@ -124,7 +120,7 @@ impl Outbox {
         let partition = self.ready.pop_front()?;
         let queue = self.queues.get_mut(&partition)?;
         let request = Request { serial: queue.next, attempts: queue.take() };
-        queue.under_way.insert(queue.next);
+        queue.under_way.push_back(queue.next);
         queue.next += 1;
         if queue.may_send() {
             self.ready.push_back(partition);
@@ -136,11 +132,9 @@ impl Outbox {
     pub(super) fn answered(&mut self, partition: &TopicPartition, serial: Serial) {
         let Some(queue) = self.queues.get_mut(partition) else { return };
         let could_send = queue.may_send();
-        queue.under_way.remove(&serial);
+        queue.under_way.retain(|under_way| *under_way != serial);
         if !could_send && queue.may_send() {
             self.ready.push_back(partition.clone());
-        } else if queue.is_idle() {
-            self.queues.remove(partition);
         }
     }
 
