@@ -181,7 +181,8 @@ impl App {
         let Self { config, entrances, probes, registration, clock, topic_defaults, .. } = self;
         let running = Running::start(&config, topic_defaults, registration, clock, storage);
         let served = running.serve(entrances, probes, fenced, shutdown).await;
-        // Every queue is dropped by now: the writer finishes what it has and ends.
+        // Every queue is dropped by now, or will be once its place in it is used: the writer finishes
+        // what it has and ends.
         match tokio::task::spawn_blocking(|| writer.join()).await? {
             // Whenever it happened, also while the broker stopped: nothing weighs more.
             Ok(Ended::Fenced(cause)) => Err(RunError::Fenced { directory: config.data_dir, cause }),

@@ -112,7 +112,8 @@ enum Request {
 
 type Changed = oneshot::Sender<Result<(), LogError>>;
 
-/// The queue to the writer. The writer ends when every copy is dropped.
+/// The queue to the writer. The writer ends when every copy is dropped, and every place that was
+/// taken in it.
 #[derive(Clone, Debug)]
 pub(crate) struct DirectoryQueue {
     requests: mpsc::Sender<Request>,
@@ -130,6 +131,14 @@ impl WeakDirectoryQueue {
     pub(crate) fn is_busy(&self) -> bool {
         let is_busy = |queue: mpsc::Sender<Request>| queue.capacity() < queue.max_capacity();
         self.requests.upgrade().is_some_and(is_busy)
+    }
+
+    /// Resolves if the writer dies; never if it ends once it has done everything.
+    pub(crate) async fn gone(&self) {
+        match self.requests.upgrade() {
+            Some(requests) => requests.closed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The queue, unless the writer is ending.
@@ -291,6 +300,12 @@ pub(crate) mod testing {
                 Some(Request::Append { appending, .. }) => Unanswered(appending),
                 other => panic!("no append: {other:?}"),
             }
+        }
+
+        /// Takes up nothing any more. What comes out of this keeps what is queued as it is.
+        pub(crate) fn dies(mut self) -> impl Sized {
+            self.queue.close();
+            self
         }
 
         /// Whether anything waits in the queue.

@@ -68,7 +68,8 @@ pub(crate) struct PlayedPartition {
     pub(crate) writer: PlayedWriter,
     pub(crate) clock: Clock,
     /// Keeps what the others look at alive.
-    pub(crate) _background: (LedPartition, Attendant, DirectoryQueue, watch::Sender<Membership>),
+    #[expect(dead_code, reason = "it is only to be there")]
+    background: (LedPartition, Attendant, DirectoryQueue, watch::Sender<Membership>),
 }
 
 pub(crate) async fn played_partition(room: usize) -> PlayedPartition {
@@ -77,8 +78,8 @@ pub(crate) async fn played_partition(room: usize) -> PlayedPartition {
     let (clock, log) = (led.clock, led.partition.log().clone());
     let (partition, membership, attendant) =
         lead(led.partition.key(), log, &queue, led.lease_view(), clock);
-    let _background = (led, other, queue, membership);
-    PlayedPartition { partition, attendant, writer, clock, _background }
+    let background = (led, other, queue, membership);
+    PlayedPartition { partition, attendant, writer, clock, background }
 }
 
 fn held_lease(clock: Clock) -> (watch::Sender<Lease>, LeaseView) {

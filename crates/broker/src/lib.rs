@@ -1,10 +1,10 @@
 //! Stores partitions and serves them over gRPC.
 //!
 //! The path of a produce: `rpc` decodes it, `producing` verifies its batches and finds the
-//! partition, the `partition`'s task asks its [`replication::Leader`] what to do, and hands the
-//! append to the `directory`'s writer thread. The answer comes back the same way once the leader
-//! says that the acks are there. A fetch (`fetching`) involves none of these tasks: it reads the
-//! log up to the published high watermark, and waits for that to move.
+//! `partition`, whose [`replication::Leader`] says what to do, and the append is handed to the
+//! `directory`'s writer thread. That thread tells the leader what became of it, and the leader
+//! answers once the acks are there. A fetch (`fetching`) involves none of these: it reads the log
+//! up to the published high watermark, and waits for that to move.
 //!
 //! What the broker leads is the metadata's decision alone: `session` keeps it registered and
 //! holds the lease, `metadata` follows the coordinator and makes logs and leaderships to match.

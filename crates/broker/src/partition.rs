@@ -11,10 +11,12 @@ use record::Batch;
 use replication::{Acknowledged, Acks, ProduceError};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 use types::{Coded, LeaderEpoch, Offset, Reason, TimestampType, TopicPartition};
 
 use crate::causes::with_causes;
-use crate::directory::{Log, NoSlot, WeakDirectoryQueue, WriterGone};
+use crate::directory::{DirectoryQueue, Log, NoSlot, WeakDirectoryQueue, WriterGone};
 use crate::lease::LeaseView;
 use crate::retention::Retention;
 
@@ -84,6 +86,13 @@ pub(crate) enum PartitionError {
     Produce(#[from] ProduceError<AppendError>),
 }
 
+impl PartitionError {
+    /// It may have been appended, or not.
+    pub(crate) const fn outcome_unknown() -> Self {
+        Self::Produce(ProduceError::NoLongerLeader)
+    }
+}
+
 impl Coded for PartitionError {
     fn reason(&self) -> Reason {
         match self {
@@ -150,30 +159,64 @@ impl Partition {
         *self.committed.borrow()
     }
 
-    /// Queues a produce, or refuses it if the queue to the log is full.
+    /// Queues a produce; refuses it if there is no place for it in the queue to the log within
+    /// `patience`. The caller must go on being polled.
     ///
     /// # Errors
     ///
     /// [`PartitionError::Busy`], or the leadership has ended.
-    pub(crate) fn offer(&self, produce: Produce) -> Result<Answer, PartitionError> {
+    pub(crate) async fn offer(
+        &self,
+        produce: Produce,
+        patience: Duration,
+    ) -> Result<Answer, PartitionError> {
         let directory = self.directory.upgrade().ok_or_else(|| self.ended())?;
-        let slot = directory.try_slot().map_err(|refused| match refused {
-            NoSlot::Full => PartitionError::Busy { partition: self.name.clone() },
-            NoSlot::Gone => self.ended(),
-        })?;
-        Ok(Answer { outcome: self.leading.produce(produce, slot)?, lease: self.lease.clone() })
+        let slot = match timeout(patience, directory.slot()).await {
+            Ok(slot) => slot.map_err(|WriterGone| self.ended())?,
+            Err(_elapsed) => {
+                return Err(PartitionError::Busy { partition: self.name.clone() });
+            }
+        };
+        self.queued(self.leading.produce(produce, slot))
     }
 
     /// Queues a produce, waiting while the queue to the log is full. Calls that one caller makes
-    /// one after the other are appended in that order.
+    /// one after the other are appended in that order. A call that is given up may have queued.
     ///
     /// # Errors
     ///
     /// The leadership has ended.
     pub(crate) async fn submit(&self, produce: Produce) -> Result<Answer, PartitionError> {
         let directory = self.directory.upgrade().ok_or_else(|| self.ended())?;
-        let slot = directory.slot().await.map_err(|WriterGone| self.ended())?;
-        Ok(Answer { outcome: self.leading.produce(produce, slot)?, lease: self.lease.clone() })
+        let queued = match directory.try_slot() {
+            Ok(slot) => self.leading.produce(produce, slot),
+            Err(NoSlot::Gone) => Err(self.ended()),
+            Err(NoSlot::Full) => self.wait_and_produce(directory, produce).await,
+        };
+        self.queued(queued)
+    }
+
+    /// Waits in a task of its own. The caller may not be polled for long, as a stream is not whose
+    /// client takes no answers; meanwhile its turn comes, and would keep a place from all others.
+    async fn wait_and_produce(
+        &self,
+        directory: DirectoryQueue,
+        produce: Produce,
+    ) -> Result<oneshot::Receiver<Outcome>, PartitionError> {
+        let (leading, ended) = (Arc::clone(&self.leading), self.ended());
+        let waiting = tokio::spawn(async move {
+            let slot = directory.slot().await.map_err(|WriterGone| ended)?;
+            leading.produce(produce, slot)
+        });
+        let queued = AbortOnDropHandle::new(waiting).await;
+        queued.map_err(|_died| PartitionError::outcome_unknown())?
+    }
+
+    fn queued(
+        &self,
+        queued: Result<oneshot::Receiver<Outcome>, PartitionError>,
+    ) -> Result<Answer, PartitionError> {
+        Ok(Answer { outcome: queued?, lease: self.lease.clone() })
     }
 
     fn ended(&self) -> PartitionError {
@@ -194,7 +237,7 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         // A reply is dropped unanswered only with all that leads.
-        let unknown = || PartitionError::from(ProduceError::NoLongerLeader);
+        let unknown = PartitionError::outcome_unknown;
         let outcome = ready!(Pin::new(&mut self.outcome).poll(context));
         let outcome = outcome.map_err(|_died| unknown()).flatten();
         // Without the lease another broker may lead already, and not hold what was appended.

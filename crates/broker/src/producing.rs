@@ -1,4 +1,4 @@
-//! Appending: from a request for a topic to verified batches in the queue of a partition.
+//! Appending: from a request for a topic to verified batches in the queue of a log.
 
 use std::num::TryFromIntError;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use daemon::clock::Clock;
 use record::{Batch, BatchBuilder, Compression, Header, RecordError, partition_for_key};
 use replication::{Acknowledged, Acks};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{Semaphore, TryAcquireError};
+use tokio_util::task::AbortOnDropHandle;
 use types::{Coded, PartitionId, Reason, Timestamp, TopicPartition};
 
 use self::checking::{Checking, Interrupted};
@@ -118,6 +119,10 @@ impl Coded for AppendFailure {
     }
 }
 
+/// How long a produce that is not to wait stands in the queue to a log all the same: many times
+/// what it takes to write all that is in it.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What to do with a produce for which there is no room at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WhenFull {
@@ -169,15 +174,32 @@ impl Producing {
     ) -> Result<Answer, AppendFailure> {
         let partition = self.partitions.led(&append.partition)?;
         let batches = self.verify(&partition, append.payload).await?;
-        let size = batches.iter().map(|batch| batch.bytes().len()).sum();
-        let memory = self.memory_for(size, when_full).await?;
+        let size: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
+        let permits = u32::try_from(size).map_err(|_huge: TryFromIntError| AppendFailure::Busy)?;
         let deadline = self.clock.monotonic().saturating_add(append.timeout);
         let timestamp_type = partition.limits().timestamp_type;
-        let produce = Produce { batches, timestamp_type, acks: append.acks, deadline, memory };
-        Ok(match when_full {
-            WhenFull::Refuse => partition.offer(produce)?,
-            WhenFull::Wait => partition.submit(produce).await?,
-        })
+        let produce =
+            move |memory| Produce { batches, timestamp_type, acks: append.acks, deadline, memory };
+        let memory = Arc::clone(&self.memory);
+        match (Arc::clone(&memory).try_acquire_many_owned(permits), when_full) {
+            (Ok(memory), WhenFull::Refuse) => {
+                let patience = QUEUE_PATIENCE.min(append.timeout);
+                Ok(partition.offer(produce(memory), patience).await?)
+            }
+            (Ok(memory), WhenFull::Wait) => Ok(partition.submit(produce(memory)).await?),
+            (Err(TryAcquireError::NoPermits), WhenFull::Refuse) => Err(AppendFailure::Busy),
+            (Err(TryAcquireError::NoPermits), WhenFull::Wait) => {
+                // In a task of its own, as Partition::submit waits, and for the same reason.
+                let waiting = tokio::spawn(async move {
+                    let memory = memory.acquire_many_owned(permits).await;
+                    let memory = memory.map_err(|_closed| AppendFailure::ShuttingDown)?;
+                    Ok(partition.submit(produce(memory)).await?)
+                });
+                let queued = AbortOnDropHandle::new(waiting).await;
+                queued.unwrap_or_else(|_died| Err(PartitionError::outcome_unknown().into()))
+            }
+            (Err(TryAcquireError::Closed), _) => Err(AppendFailure::ShuttingDown),
+        }
     }
 
     /// Queues an append and waits for its acks.
@@ -215,27 +237,6 @@ impl Producing {
         match batches.iter().find_map(|batch| reserved(batch)) {
             Some(kind) => Err(AppendFailure::Reserved { partition: name.clone(), kind }),
             None => Ok(batches),
-        }
-    }
-
-    async fn memory_for(
-        &self,
-        size: usize,
-        when_full: WhenFull,
-    ) -> Result<OwnedSemaphorePermit, AppendFailure> {
-        let memory = Arc::clone(&self.memory);
-        let permits = u32::try_from(size).map_err(|_huge: TryFromIntError| AppendFailure::Busy)?;
-        match when_full {
-            WhenFull::Refuse => {
-                memory.try_acquire_many_owned(permits).map_err(|refused| match refused {
-                    TryAcquireError::NoPermits => AppendFailure::Busy,
-                    TryAcquireError::Closed => AppendFailure::ShuttingDown,
-                })
-            }
-            WhenFull::Wait => memory
-                .acquire_many_owned(permits)
-                .await
-                .map_err(|_closed| AppendFailure::ShuttingDown),
         }
     }
 }

@@ -320,15 +320,12 @@ impl Producer {
     pub async fn flush(&self) -> Result<(), ClientError> {
         let unsettled = self.inner.gathered().accumulator.close_batches();
         self.inner.wake.notify_one();
-        let mut ended = Ok(());
         for ticket in unsettled {
-            // Failures are remembered, save for those of a sender that is no more.
-            if let Err(ClientError::Closed) = ticket.settled().await {
-                ended = Err(ClientError::Closed);
-            }
+            // A failure that no delivery tells is remembered.
+            ticket.settled().await.ok();
         }
         let untold = self.inner.gathered().untold.take_first();
-        untold.map_or(ended, Err)
+        untold.map_or(Ok(()), Err)
     }
 
     /// Takes no more records, delivers what was handed over, and ends.
@@ -342,7 +339,7 @@ impl Producer {
         self.stop.disarm().cancel();
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sender) = sender {
-            // A sender that panicked has left its batches unsettled, which `flush` has told.
+            // One that panicked has settled its batches all the same, as `flush` has told.
             sender.await.ok();
         }
         flushed

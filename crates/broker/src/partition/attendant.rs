@@ -13,7 +13,7 @@ use types::{BrokerId, LeaderEpoch, TopicPartition};
 
 use super::leading::Leading;
 use super::{Partition, TopicLimits};
-use crate::directory::{DirectoryQueue, Log};
+use crate::directory::{DirectoryQueue, Log, WeakDirectoryQueue};
 use crate::lease::LeaseView;
 
 /// What the metadata says about a leadership that begins.
@@ -37,6 +37,7 @@ pub(crate) struct Attendant {
     leading: Arc<Leading>,
     membership: watch::Receiver<Membership>,
     log: Log,
+    directory: WeakDirectoryQueue,
     lease: LeaseView,
     clock: Clock,
 }
@@ -66,13 +67,14 @@ impl Attendant {
             log: log.clone(),
             lease: lease.clone(),
         };
-        (partition, Self { leading, membership, log, lease, clock })
+        let directory = directory.downgrade();
+        (partition, Self { leading, membership, log, directory, lease, clock })
     }
 
     /// Attends until `stop`, then answers everyone who waits and lets the log finish what it was
     /// given, so that the next leadership finds the log at rest.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        loop {
+        while !self.leading.has_ended() {
             let due = self.leading.next_deadline();
             tokio::select! {
                 biased;
@@ -93,7 +95,11 @@ impl Attendant {
             }
         }
         self.leading.end();
-        self.leading.at_rest().await;
+        tokio::select! {
+            () = self.leading.at_rest() => {}
+            // What was queued when there was nobody any more to take it up is never answered.
+            () = self.directory.gone() => {}
+        }
     }
 }
 

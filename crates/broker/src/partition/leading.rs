@@ -141,6 +141,11 @@ impl Leading {
         state.attended
     }
 
+    /// Whether it has ended by itself: the writer died.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().phase == Phase::Ended
+    }
+
     /// Resolves when there may be something to attend to.
     pub(super) async fn attention(&self) {
         self.attention.notified().await;
@@ -232,9 +237,7 @@ impl Appender for Leading {
         // Nobody writes any more: what was under way may be written or not.
         state.phase = Phase::Ended;
         self.step_locked(&mut state, Input::Fenced);
-        if state.unanswered == 0 {
-            self.attention.notify_one();
-        }
+        self.attention.notify_one();
     }
 }
 

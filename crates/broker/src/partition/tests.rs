@@ -62,13 +62,32 @@ async fn a_log_stamps_what_it_appends_where_its_topic_wants_it() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_an_answer() {
-    let played = played_partition(1).await;
-    let _waits = played.partition.offer(produce("a", Acks::All, LONG)).unwrap();
-    let refused = played.partition.offer(produce("b", Acks::All, LONG));
+async fn a_full_queue_is_an_answer_for_one_and_a_wait_for_another() {
+    let mut played = played_partition(1).await;
+    let partition = &played.partition;
+    let _waits = partition.offer(produce("a", Acks::All, LONG), Duration::ZERO).await.unwrap();
+    let refused = partition.offer(produce("b", Acks::All, LONG), Duration::ZERO).await;
     assert!(matches!(refused, Err(PartitionError::Busy { .. })), "{refused:?}");
-    let waits = played.partition.submit(produce("b", Acks::All, LONG));
-    assert!(waits.now_or_never().is_none());
+    let mut patient = Box::pin(partition.submit(produce("c", Acks::All, LONG)));
+    assert!(patient.as_mut().now_or_never().is_none());
+    played.writer.next_append().await.answer(Ok(appended(0)));
+    patient.await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_is_not_asked_whether_it_goes_on_keeps_no_place_from_others() {
+    let mut played = played_partition(1).await;
+    let partition = &played.partition;
+    let _waits = partition.submit(produce("a", Acks::All, LONG)).await.unwrap();
+    let mut frozen = Box::pin(partition.submit(produce("b", Acks::All, LONG)));
+    assert!(frozen.as_mut().now_or_never().is_none());
+    // Its turn comes and is used, although nobody polls it.
+    for base in 0..2 {
+        timeout(PATIENCE, played.writer.next_append()).await.unwrap().answer(Ok(appended(base)));
+    }
+    let later = partition.submit(produce("c", Acks::All, LONG));
+    timeout(PATIENCE, later).await.unwrap().unwrap();
+    assert_eq!(frozen.await.unwrap().await.unwrap(), at(1));
 }
 
 #[tokio::test]
@@ -78,7 +97,7 @@ async fn a_leadership_that_ended_takes_up_nothing() {
     stop.cancel();
     attendant.run(stop).await;
 
-    let refused = led.partition.offer(led.produce("a", Acks::All)).unwrap_err();
+    let refused = led.partition.offer(led.produce("a", Acks::All), LONG).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::NotLeaderOrFollower);
     let refused = led.partition.submit(led.produce("b", Acks::All)).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::NotLeaderOrFollower);
@@ -90,7 +109,7 @@ async fn a_leadership_that_ended_takes_up_nothing() {
 async fn nobody_leads_whose_attendant_is_gone() {
     let (led, attendant) = led_partition().await;
     drop(attendant);
-    led.partition.offer(led.produce("a", Acks::All)).unwrap_err();
+    led.partition.offer(led.produce("a", Acks::All), LONG).await.unwrap_err();
     assert!(led.partition.committed().changed().await.is_err());
 }
 
@@ -152,10 +171,22 @@ async fn nobody_waits_for_a_writer_that_died() {
     let unknown = timeout(PATIENCE, waits).await.unwrap();
     let is_unknown = matches!(unknown, Err(PartitionError::Produce(ProduceError::NoLongerLeader)));
     assert!(is_unknown, "{unknown:?}");
-    played.partition.offer(produce("b", Acks::All, LONG)).unwrap_err();
+    played.partition.offer(produce("b", Acks::All, LONG), LONG).await.unwrap_err();
+    // It ends by itself, and its readers hear of it.
+    timeout(PATIENCE, played.attendant.run(CancellationToken::new())).await.unwrap();
+    assert!(played.partition.committed().changed().await.is_err());
+}
+
+#[tokio::test]
+async fn a_leadership_ends_also_if_what_it_was_given_is_never_taken_up() {
+    let played = played_partition(4).await;
+    let waits = played.partition.submit(produce("a", Acks::All, LONG)).await.unwrap();
+    // The queue stays as it is: its writer died at this moment.
+    let _queue = played.writer.dies();
     let stop = CancellationToken::new();
     stop.cancel();
     timeout(PATIENCE, played.attendant.run(stop)).await.unwrap();
+    waits.await.unwrap_err();
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Where records go, and which are refused before a partition sees them.
 
 use cluster::config::TopicConfigs;
+use futures::FutureExt;
+use tokio::time::timeout;
 use types::{BrokerId, LeaderEpoch, PartitionEpoch, TopicId, TopicName};
 
 use super::*;
+use crate::led_partition::{batch, led_partition};
 
 fn topic(leaders: &[Option<u32>]) -> Topic {
     let partition = |leader: &Option<u32>| {
@@ -66,4 +69,28 @@ fn records_that_make_a_batch_too_large_are_refused() {
     let refused = build(&records, Timestamp::from_millis(0), 70).unwrap_err();
     assert!(matches!(refused, RecordError::TooLarge { limit: 70, .. }), "{refused:?}");
     assert_eq!(build(&[], Timestamp::from_millis(0), 70), Ok(None));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_memory_and_is_not_polled_keeps_none_from_others() {
+    let (led, _attendant) = led_partition().await;
+    let memory = 1_000;
+    let producing = Producing::new(led.partitions.clone(), memory, led.clock);
+    let append = || Append {
+        partition: led.partition.name().clone(),
+        acks: Acks::All,
+        timeout: Duration::from_secs(30),
+        payload: Payload::Batches(batch("a").bytes().clone()),
+    };
+    let taken = Arc::clone(&producing.memory).try_acquire_many_owned(memory).unwrap();
+    let refused = producing.append(append(), WhenFull::Refuse).await;
+    assert!(matches!(refused, Err(AppendFailure::Busy)), "{refused:?}");
+    let mut frozen = Box::pin(producing.append(append(), WhenFull::Wait));
+    assert!(frozen.as_mut().now_or_never().is_none());
+    drop(taken);
+    let mut committed = led.partition.committed();
+    let written = committed.wait_for(|end| end.get() == 1);
+    timeout(Duration::from_secs(30), written).await.unwrap().unwrap();
+    assert_eq!(producing.memory.available_permits(), memory as usize);
+    assert_eq!(frozen.await.unwrap().await.unwrap().base_offset.unwrap().get(), 0);
 }

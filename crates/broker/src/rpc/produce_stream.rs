@@ -90,8 +90,8 @@ impl ProduceStreams {
         })
     }
 
-    /// Takes up one request. Returns once it is in the partition's queue, so that the next one
-    /// for the same partition comes behind it.
+    /// Takes up one request. Returns once it is in the log's queue, so that the next one for the
+    /// same partition comes behind it.
     async fn queue(&self, request: ProduceStreamRequest, arrival: Arrival) -> Pending {
         let bytes = request.batches.len();
         let correlation_id = request.correlation_id;

@@ -233,11 +233,13 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         }
     }
 
-    /// A batch that had left has met its fate.
+    /// A batch has met its fate. If it had left, another may.
     pub(crate) fn settled(&mut self, of: &TopicPartition, ticket: &T) {
-        if let Some(queue) = self.queues.get_mut(of) {
-            queue.left.retain(|left| left != ticket);
-        }
+        let Some(queue) = self.queues.get_mut(of) else { return };
+        let Some(place) = queue.left.iter().position(|left| left == ticket) else { return };
+        queue.left.remove(place);
+        queue.slots += 1;
+        self.note(of);
     }
 
     /// A batch comes back that could not be sent. It leaves before all others, but not before
@@ -248,7 +250,7 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         pending: Pending<T>,
         retry_at: Duration,
     ) {
-        // It was there when the batch left, and what has left keeps it there.
+        // It is there since the batch was.
         let queue = self.queues.entry(of.clone()).or_insert_with(|| Queue::new(0));
         queue.left.retain(|left| *left != pending.ticket);
         queue.slots += 1;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use slab::Slab;
 use types::{Offset, TopicPartition};
 
 use crate::ClientError;
@@ -36,13 +37,10 @@ struct Batch {
 
 #[derive(Debug)]
 enum Fate {
-    /// Whoever is to be woken, each at its [`Place`].
-    Open(Vec<Waker>),
+    /// Whoever is to be woken.
+    Open(Slab<Waker>),
     Met(Outcome),
 }
-
-/// Where somebody who waits has its waker, once it has been polled.
-type Place = Option<usize>;
 
 impl PartialEq for Ticket {
     /// Whether both are of the same batch.
@@ -53,7 +51,7 @@ impl PartialEq for Ticket {
 
 impl Ticket {
     pub(crate) fn new() -> Self {
-        let (fate, told) = (Mutex::new(Fate::Open(Vec::new())), AtomicBool::new(false));
+        let (fate, told) = (Mutex::new(Fate::Open(Slab::new())), AtomicBool::new(false));
         Self(Arc::new(Batch { fate, told }))
     }
 
@@ -69,31 +67,55 @@ impl Ticket {
             fate @ Fate::Open(_) => mem::replace(fate, Fate::Met(outcome)),
         };
         if let Fate::Open(wakers) = waiting {
-            wakers.into_iter().for_each(Waker::wake);
+            wakers.into_iter().for_each(|(_, waker)| waker.wake());
         }
-    }
-
-    fn poll(&self, place: &mut Place, context: &Context<'_>) -> Poll<Outcome> {
-        match &mut *self.fate() {
-            Fate::Met(outcome) => return Poll::Ready(outcome.clone()),
-            Fate::Open(wakers) => match place.and_then(|place| wakers.get_mut(place)) {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => {
-                    *place = Some(wakers.len());
-                    wakers.push(context.waker().clone());
-                }
-            },
-        }
-        Poll::Pending
     }
 
     pub(crate) async fn settled(&self) -> Outcome {
-        let mut place = None;
-        poll_fn(|context| self.poll(&mut place, context)).await
+        let mut waits = Waits::new(self.clone());
+        poll_fn(|context| waits.poll(context)).await
     }
 
     fn was_told(&self) -> bool {
         self.0.told.load(Ordering::Relaxed)
+    }
+}
+
+/// Somebody who waits for a batch's fate.
+#[derive(Debug)]
+struct Waits {
+    ticket: Ticket,
+    /// Of its waker, once it has been polled.
+    key: Option<usize>,
+}
+
+impl Waits {
+    const fn new(ticket: Ticket) -> Self {
+        Self { ticket, key: None }
+    }
+
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Outcome> {
+        match &mut *self.ticket.fate() {
+            Fate::Met(outcome) => return Poll::Ready(outcome.clone()),
+            Fate::Open(wakers) => {
+                if let Some(waker) = self.key.and_then(|key| wakers.get_mut(key)) {
+                    waker.clone_from(context.waker());
+                } else {
+                    self.key = Some(wakers.insert(context.waker().clone()));
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if let Some(key) = self.key
+            && let Fate::Open(wakers) = &mut *self.ticket.fate()
+        {
+            wakers.try_remove(key);
+        }
     }
 }
 
@@ -126,13 +148,12 @@ impl Untold {
 pub struct Delivery {
     topic_partition: TopicPartition,
     index: u32,
-    ticket: Ticket,
-    place: Place,
+    waits: Waits,
 }
 
 impl Delivery {
     pub(crate) const fn new(topic_partition: TopicPartition, ticket: Ticket, index: u32) -> Self {
-        Self { topic_partition, index, ticket, place: None }
+        Self { topic_partition, index, waits: Waits::new(ticket) }
     }
 
     fn lies(&self, base: Option<Offset>) -> RecordMetadata {
@@ -147,11 +168,10 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, ClientError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { ticket, place, .. } = &mut *self;
-        ticket.poll(place, context).map(|outcome| match outcome {
+        self.waits.poll(context).map(|outcome| match outcome {
             Ok(base) => Ok(self.lies(base)),
             Err(error) => {
-                self.ticket.0.told.store(true, Ordering::Relaxed);
+                self.waits.ticket.0.told.store(true, Ordering::Relaxed);
                 Err(error)
             }
         })
@@ -193,6 +213,13 @@ mod tests {
         for _ in 0..10 {
             assert!((&mut waits).now_or_never().is_none());
         }
-        assert!(matches!(&*ticket.fate(), Fate::Open(wakers) if wakers.len() == 1));
+        let waiting = |ticket: &Ticket| match &*ticket.fate() {
+            Fate::Open(wakers) => wakers.len(),
+            Fate::Met(_) => 0,
+        };
+        assert_eq!(waiting(&ticket), 1);
+        drop(waits);
+        ticket.settled().now_or_never().ok_or(()).unwrap_err();
+        assert_eq!(waiting(&ticket), 0, "who does not wait any more is forgotten");
     }
 }

@@ -111,7 +111,6 @@ impl Sender {
             // Once the others had their turn, their batches leave together.
             yield_now().await;
         }
-        self.abandon();
     }
 
     fn now(&self) -> Duration {
@@ -392,9 +391,12 @@ impl Sender {
             None => self.refreshing.clear(),
         }
     }
+}
 
-    /// Nobody sends any more: everyone who still waits is told what is known.
-    fn abandon(mut self) {
+impl Drop for Sender {
+    /// Nobody sends any more, however that came about: everyone who still waits is told what is
+    /// known.
+    fn drop(&mut self) {
         let lanes = std::mem::take(&mut self.lanes);
         let mut gathered = self.inner.gathered();
         gathered.closed = true;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use client::tree::{Change, News, NodePath, Scope, TreeClient, TreeError, Watch};
+use client::tree::{Change, News, NodePath, Scope, TreeClient, TreeError};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use types::{Code, Coded as _, Reason, Revision};
@@ -38,24 +38,36 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let scope = Scope { subtree, with_data: false };
     let mut last: Option<Revision> = None;
+    let mut silence: Option<Silence> = None;
     let mut seen = 0;
     loop {
-        let mut watch = match begin(tree, path, scope, last, output).await {
+        let mut watch = match tree.watch(path, scope, last).await {
             Ok(watch) => watch,
             Err(error) if error.reason() == Reason::RevisionOutOfRange && last.is_some() => {
                 output.warn("changes were missed: the coordinator no longer holds them");
                 last = None;
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => match &mut silence {
+                Some(silence) if passes(&error) => {
+                    silence.tell(&error, output);
+                    silence.bear(error).await?;
+                    continue;
+                }
+                Some(_) | None => return Err(error.into()),
+            },
         };
         loop {
             let (revision, news) = match watch.next().await {
                 Ok(next) => next,
                 // A connection that breaks amid a stream may look like a fault of the other side.
-                Err(error) if passes(&error) || error.code() == Code::Internal => break,
+                Err(error) if passes(&error) || error.code() == Code::Internal => {
+                    silence.get_or_insert_with(Silence::begin).bear(error).await?;
+                    break;
+                }
                 Err(error) => return Err(error.into()),
             };
+            silence = None;
             match news {
                 News::Snapshot { complete: false, .. } => continue,
                 News::Snapshot { complete: true, .. } => {
@@ -74,31 +86,34 @@ pub(super) async fn run(
             }
             last = Some(revision);
         }
-        sleep(PAUSE).await;
     }
 }
 
-/// Begins the watch, or goes on with it: then a coordinator is waited for.
-async fn begin(
-    tree: &TreeClient,
-    path: &NodePath,
-    scope: Scope,
-    last: Option<Revision>,
-    output: &mut Output,
-) -> Result<Watch, TreeError> {
-    let mut gone_since = None;
-    loop {
-        let error = match tree.watch(path, scope, last).await {
-            Err(error) if last.is_some() && passes(&error) => error,
-            begun_or_refused => return begun_or_refused,
-        };
-        if gone_since.is_none() {
-            output.warn(&format!("{error}; the watch goes on once one does"));
+/// A time without word from a coordinator, after a watch was begun.
+struct Silence {
+    since: Instant,
+    told: bool,
+}
+
+impl Silence {
+    fn begin() -> Self {
+        Self { since: Instant::now(), told: false }
+    }
+
+    fn tell(&mut self, error: &TreeError, output: &mut Output) {
+        if !self.told {
+            output.warn(&format!("{error}; the watch goes on once a coordinator answers"));
+            self.told = true;
         }
-        if OUTAGE < gone_since.get_or_insert_with(Instant::now).elapsed() {
+    }
+
+    /// Waits a little; fails once it has lasted for too long.
+    async fn bear(&self, error: TreeError) -> Result<(), TreeError> {
+        if OUTAGE < self.since.elapsed() {
             return Err(error);
         }
         sleep(PAUSE).await;
+        Ok(())
     }
 }
 

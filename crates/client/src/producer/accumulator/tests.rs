@@ -94,6 +94,25 @@ fn a_record_larger_than_a_batch_travels_alone() {
 }
 
 #[test]
+fn a_batch_that_met_its_fate_lets_another_leave_whoever_settled_it() {
+    let mut harness = Harness::new(1, Duration::ZERO);
+    for ticket in 1..=5 {
+        harness.append(0, at(0));
+        assert_eq!(harness.due_tickets(at(0)), [ticket]);
+        // Nobody says how many slots there are: its leader was never found.
+        harness.accumulator.settled(&partition(0), &ticket);
+        // Twice is once.
+        harness.accumulator.settled(&partition(0), &ticket);
+    }
+    for _ in 0..3 {
+        harness.append(0, at(0));
+    }
+    assert_eq!(harness.due_tickets(at(0)), [6]);
+    assert_eq!(harness.due_tickets(at(0)), [7]);
+    assert_eq!(harness.due_tickets(at(0)), Vec::<u32>::new());
+}
+
+#[test]
 fn as_many_batches_of_a_partition_leave_as_it_has_slots() {
     let mut harness = Harness::new(1, Duration::ZERO);
     for _ in 0..3 {
