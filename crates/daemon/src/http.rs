@@ -20,6 +20,7 @@ use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustix::io::Errno;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -50,10 +51,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a later connection may well be taken: the client was gone, or files are short.
 fn is_passing(error: &io::Error) -> bool {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
     let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
-    gone.contains(&error.kind()) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    let short_of_files = [Errno::NFILE, Errno::MFILE];
+    let errno = Errno::from_io_error(error);
+    gone.contains(&error.kind()) || errno.is_some_and(|errno| short_of_files.contains(&errno))
 }
 
 /// A port that is taken and not served yet.

@@ -5,7 +5,7 @@ pub mod config;
 pub mod http;
 mod metrics;
 pub mod open_files;
-mod process;
+pub mod process;
 pub mod shutdown;
 pub mod telemetry;
 pub mod threads;

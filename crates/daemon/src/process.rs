@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
-use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::param::page_size;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::vitals::{Figure, Kind, Sample};
 
@@ -17,10 +19,8 @@ pub(crate) fn figures(service: &'static str) -> Vec<Figure> {
         kind: Kind::Gauge,
         samples: vec![Sample { labels, value: 1.0 }],
     }];
-    if let Some(seconds) = cpu_seconds() {
-        let help = "CPU time of the process in user and kernel mode, in seconds";
-        figures.push(Figure::counter("process_cpu_seconds", help, seconds));
-    }
+    let help = "CPU time of the process in user and kernel mode, in seconds";
+    figures.push(Figure::counter("process_cpu_seconds", help, cpu_time().as_secs_f64()));
     if let Some(bytes) = resident_bytes() {
         let help = "Resident memory of the process, in bytes";
         figures.push(Figure::gauge("process_resident_memory_bytes", help, bytes));
@@ -32,14 +32,11 @@ pub(crate) fn figures(service: &'static str) -> Vec<Figure> {
     figures
 }
 
-fn cpu_seconds() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // Field 2 is the program's name in brackets and may hold anything; 14 and 15 are the times.
-    let (_, behind_name) = stat.rsplit_once(')')?;
-    let mut times = behind_name.split_ascii_whitespace().skip(11);
-    let user: f64 = times.next()?.parse().ok()?;
-    let kernel: f64 = times.next()?.parse().ok()?;
-    Some((user + kernel) / whole(clock_ticks_per_second()))
+/// CPU time of this process so far, in user and kernel mode.
+pub fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn resident_bytes() -> Option<f64> {

@@ -30,6 +30,8 @@ use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 pub use faulty::{FaultyDisk, FaultyFile, FaultyLock, Operation, PlannedFault};
 pub use real::{RealDisk, RealFile, RealLock};
 pub use replace::replace_atomically;
@@ -271,9 +273,7 @@ pub enum LockError {
 /// Whether an operation failed because the process, or the system, has as many files open as it may:
 /// then a file was not even opened, and nothing was changed.
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    Errno::from_io_error(error).is_some_and(|errno| [Errno::NFILE, Errno::MFILE].contains(&errno))
 }
 
 /// Whether an operation failed for want of space, which passes when some is freed.

@@ -5,8 +5,8 @@ use std::io;
 use std::ops::Sub;
 use std::time::Duration;
 
+use daemon::process::cpu_time;
 use rustix::param::clock_ticks_per_second;
-use rustix::time::{ClockId, clock_gettime};
 
 /// The name of threads of this process that belong to neither side, such as one that keeps the disk
 /// busy. They must live for as long as a turn is measured. Linux keeps 15 bytes of a name.
@@ -39,7 +39,7 @@ impl CpuTime {
     ///
     /// The server's process has gone, or the system does not tell.
     pub fn read(server: &Server) -> io::Result<Self> {
-        let own = own_process();
+        let own = cpu_time();
         match server {
             Server::BesideClient(name) => {
                 Ok(Self::split(own, own_threads(name)?, own_threads(ASIDE_THREADS)?))
@@ -83,12 +83,6 @@ impl Sub for CpuTime {
     }
 }
 
-fn own_process() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
 /// Of the living threads of this process that are called `name`.
 fn own_threads(name: &str) -> io::Result<Duration> {
     let mut total = Duration::ZERO;
@@ -122,6 +116,8 @@ fn ticks(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::time::{ClockId, clock_gettime};
+
     use super::*;
 
     #[test]
