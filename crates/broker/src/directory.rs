@@ -133,7 +133,8 @@ impl WeakDirectoryQueue {
         self.requests.upgrade().is_some_and(is_busy)
     }
 
-    /// Resolves if the writer dies; never if it ends once it has done everything.
+    /// Resolves if the writer dies; never if it ends once it has done everything, nor if nobody else
+    /// holds the queue any more.
     pub(crate) async fn gone(&self) {
         match self.requests.upgrade() {
             Some(requests) => requests.closed().await,

@@ -181,11 +181,12 @@ impl Partition {
     }
 
     /// Queues a produce, waiting while the queue to the log is full. Calls that one caller makes
-    /// one after the other are appended in that order. A call that is given up may have queued.
+    /// one after the other are appended in that order. A call that is given up may queue all the
+    /// same, before or behind the next.
     ///
     /// # Errors
     ///
-    /// The leadership has ended.
+    /// The leadership has ended; or whoever waited died, and it may have been appended.
     pub(crate) async fn submit(&self, produce: Produce) -> Result<Answer, PartitionError> {
         let directory = self.directory.upgrade().ok_or_else(|| self.ended())?;
         let queued = match directory.try_slot() {

@@ -119,8 +119,8 @@ impl Coded for AppendFailure {
     }
 }
 
-/// How long a produce that is not to wait stands in the queue to a log all the same: many times
-/// what it takes to write all that is in it.
+/// How long a produce that is not to wait stands in the queue to a log all the same: usually many
+/// times what it takes to write all that is in it.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to do with a produce for which there is no room at the moment.
@@ -166,7 +166,7 @@ impl Producing {
     ///
     /// # Errors
     ///
-    /// [`AppendFailure`]; nothing was appended.
+    /// [`AppendFailure`] says whether something may have been appended.
     pub(crate) async fn append(
         &self,
         append: Append,
@@ -176,10 +176,12 @@ impl Producing {
         let batches = self.verify(&partition, append.payload).await?;
         let size: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
         let permits = u32::try_from(size).map_err(|_huge: TryFromIntError| AppendFailure::Busy)?;
-        let deadline = self.clock.monotonic().saturating_add(append.timeout);
-        let timestamp_type = partition.limits().timestamp_type;
-        let produce =
-            move |memory| Produce { batches, timestamp_type, acks: append.acks, deadline, memory };
+        let (clock, timestamp_type) = (self.clock, partition.limits().timestamp_type);
+        // What its acks may take is counted once there is memory for it.
+        let produce = move |memory| {
+            let deadline = clock.monotonic().saturating_add(append.timeout);
+            Produce { batches, timestamp_type, acks: append.acks, deadline, memory }
+        };
         let memory = Arc::clone(&self.memory);
         match (Arc::clone(&memory).try_acquire_many_owned(permits), when_full) {
             (Ok(memory), WhenFull::Refuse) => {

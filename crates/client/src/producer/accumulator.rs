@@ -310,6 +310,11 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         self.waiting != 0
     }
 
+    /// Takes the tickets of everything that has left and not met its fate.
+    pub(crate) fn take_left(&mut self) -> Vec<T> {
+        self.queues.values_mut().flat_map(|queue| queue.left.drain(..)).collect()
+    }
+
     /// Takes everything that has not left.
     pub(crate) fn take_all(&mut self) -> Vec<(TopicPartition, Pending<T>)> {
         let mut all = Vec::new();

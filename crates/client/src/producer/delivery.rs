@@ -95,27 +95,30 @@ impl Waits {
     }
 
     fn poll(&mut self, context: &Context<'_>) -> Poll<Outcome> {
-        match &mut *self.ticket.fate() {
+        let waker = context.waker().clone();
+        // Dropped behind the lock: what a waker drops is not ours.
+        let _earlier = match &mut *self.ticket.fate() {
             Fate::Met(outcome) => return Poll::Ready(outcome.clone()),
             Fate::Open(wakers) => {
-                if let Some(waker) = self.key.and_then(|key| wakers.get_mut(key)) {
-                    waker.clone_from(context.waker());
+                if let Some(earlier) = self.key.and_then(|key| wakers.get_mut(key)) {
+                    Some(mem::replace(earlier, waker))
                 } else {
-                    self.key = Some(wakers.insert(context.waker().clone()));
+                    self.key = Some(wakers.insert(waker));
+                    None
                 }
             }
-        }
+        };
         Poll::Pending
     }
 }
 
 impl Drop for Waits {
     fn drop(&mut self) {
-        if let Some(key) = self.key
-            && let Fate::Open(wakers) = &mut *self.ticket.fate()
-        {
-            wakers.try_remove(key);
-        }
+        let Some(key) = self.key else { return };
+        let _waker = match &mut *self.ticket.fate() {
+            Fate::Open(wakers) => wakers.try_remove(key),
+            Fate::Met(_) => None,
+        };
     }
 }
 

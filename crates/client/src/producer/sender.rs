@@ -394,7 +394,7 @@ impl Sender {
 }
 
 impl Drop for Sender {
-    /// Nobody sends any more, however that came about: everyone who still waits is told what is
+    /// Nobody sends any more, even if it is for a panic: everyone who still waits is told what is
     /// known.
     fn drop(&mut self) {
         let lanes = std::mem::take(&mut self.lanes);
@@ -408,6 +408,11 @@ impl Drop for Sender {
         for (partition, pending) in gathered.accumulator.take_all() {
             let settled = undelivered(&partition, pending, ClientError::Closed);
             self.settle_locked(&mut gathered, &partition, settled);
+        }
+        // What a panic found on the way from one to the other.
+        for ticket in gathered.accumulator.take_left() {
+            gathered.untold.add(ticket.clone(), ClientError::Closed);
+            ticket.settle(Err(ClientError::Closed));
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::output::{Output, Style};
 /// How long coordinators may be gone: many times what a restart takes. Later the addresses are
 /// more likely wrong than the coordinators late.
 const OUTAGE: Duration = Duration::from_mins(10);
+/// A watch that lives for this long was not broken off as soon as it was begun.
+const LASTING: Duration = Duration::from_secs(10);
 /// Between two looks for a coordinator.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -57,11 +59,17 @@ pub(super) async fn run(
                 Some(_) | None => return Err(error.into()),
             },
         };
+        let begun = Instant::now();
         loop {
             let (revision, news) = match watch.next().await {
                 Ok(next) => next,
                 // A connection that breaks amid a stream may look like a fault of the other side.
                 Err(error) if passes(&error) || error.code() == Code::Internal => {
+                    // Nothing may have changed for long, while somebody would have told of it.
+                    silence = silence.filter(|_| begun.elapsed() < LASTING);
+                    if let Some(silence) = &mut silence {
+                        silence.tell(&error, output);
+                    }
                     silence.get_or_insert_with(Silence::begin).bear(error).await?;
                     break;
                 }
