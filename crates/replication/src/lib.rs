@@ -19,13 +19,14 @@
 //!
 //! let produce =
 //!     Produce { payload: "batch", reply: "who asked", acks: Acks::All, deadline: Duration::MAX };
-//! let effects = leader.step::<_, String>(Input::Produce(produce), Duration::ZERO);
+//! let mut effects: Vec<Effect<_, _, String>> = Vec::new();
+//! leader.step(Input::Produce(produce), Duration::ZERO, &mut effects);
 //! assert_eq!(effects, [Effect::Append { epoch: LeaderEpoch::new(4), payload: "batch" }]);
 //!
 //! let end = Offset::new(3);
 //! let appended = Appended { base_offset: Offset::ZERO, end, durable_end: end };
-//! let effects = leader.step::<&str, String>(Input::Appended(appended), Duration::ZERO);
-//! assert_eq!(effects.first(), Some(&Effect::HighWatermark(end)));
+//! leader.step(Input::Appended(appended), Duration::ZERO, &mut effects);
+//! assert_eq!(effects.get(1), Some(&Effect::HighWatermark(end)));
 //! ```
 
 mod error;
