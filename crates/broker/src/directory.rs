@@ -14,7 +14,6 @@ use commit_log::{
 use disk::RealDisk;
 use thiserror::Error;
 use tokio::sync::mpsc::OwnedPermit;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use types::{Coded, LogId, Offset, Reason};
 
@@ -181,15 +180,6 @@ impl Drop for Appending {
     }
 }
 
-/// Why there is no place in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoSlot {
-    /// It is full.
-    Full,
-    /// The writer has stopped.
-    Gone,
-}
-
 /// A place in the queue for one append.
 #[derive(Debug)]
 pub(crate) struct AppendSlot(OwnedPermit<Request>);
@@ -204,15 +194,6 @@ impl DirectoryQueue {
     pub(crate) async fn slot(&self) -> Result<AppendSlot, WriterGone> {
         let permit = self.requests.clone().reserve_owned().await;
         permit.map(AppendSlot).map_err(|_closed| WriterGone)
-    }
-
-    /// A place in the queue, if there is one at this moment.
-    pub(crate) fn try_slot(&self) -> Result<AppendSlot, NoSlot> {
-        let permit = self.requests.clone().try_reserve_owned();
-        permit.map(AppendSlot).map_err(|refused| match refused {
-            TrySendError::Full(_) => NoSlot::Full,
-            TrySendError::Closed(_) => NoSlot::Gone,
-        })
     }
 
     /// Makes an empty log, durably.

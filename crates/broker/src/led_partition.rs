@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::config::TopicConfigs;
 use cluster::{MetadataImage, Topic};
-use commit_log::{Directory, DirectoryConfig, LogConfig, LogKey};
+use commit_log::{Appended, Directory, DirectoryConfig, LogConfig, LogKey};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use record::{Batch, BatchBuilder, Compression};
@@ -15,7 +15,7 @@ use replication::{Acks, Membership};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, oneshot, watch};
 use types::{
-    BrokerId, DirectoryId, Durability, LeaderEpoch, PartitionEpoch, PartitionId, Revision,
+    BrokerId, DirectoryId, Durability, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Revision,
     TimestampType, TopicId, TopicName, TopicPartition,
 };
 
@@ -47,30 +47,30 @@ pub(crate) async fn led_partition() -> (LedPartition, Attendant) {
     let clock = Clock::new();
     let folder = tempfile::tempdir().unwrap();
     let (directory, writer) = writer(&folder, clock);
-    let name = TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(0));
-    let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: name.partition };
+    let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) };
     let log = directory.create_log(key, LogConfig::default()).await.unwrap();
     let (lease, lease_view) = held_lease(clock);
     let (partition, membership, attendant) = lead(key, log, &directory, lease_view.clone(), clock);
     let partition = Arc::new(partition);
-    let led = [(name, Arc::clone(&partition))].into();
-    let view = View { led, image: image(key), ..View::default() };
-    let (view, view_seen) = watch::channel(Arc::new(view));
-    let partitions = Partitions::new(BROKER, view_seen, lease_view);
+    let (partitions, view) = partitions(&partition, lease_view);
     let background = (folder, writer, membership, view);
     (LedPartition { partition, partitions, lease, clock, directory, background }, attendant)
 }
 
 /// A partition whose log's writer the test plays, with room for so many appends in its queue.
 pub(crate) struct PlayedPartition {
-    pub(crate) partition: Partition,
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) partitions: Partitions,
     pub(crate) attendant: Attendant,
     pub(crate) writer: PlayedWriter,
     pub(crate) clock: Clock,
     /// Keeps what the others look at alive.
     #[expect(dead_code, reason = "it is only to be there")]
-    background: (LedPartition, Attendant, DirectoryQueue, watch::Sender<Membership>),
+    background: PlayedBackground,
 }
+
+type PlayedBackground =
+    (LedPartition, Attendant, DirectoryQueue, watch::Sender<Membership>, watch::Sender<Arc<View>>);
 
 pub(crate) async fn played_partition(room: usize) -> PlayedPartition {
     let (led, other) = led_partition().await;
@@ -78,8 +78,10 @@ pub(crate) async fn played_partition(room: usize) -> PlayedPartition {
     let (clock, log) = (led.clock, led.partition.log().clone());
     let (partition, membership, attendant) =
         lead(led.partition.key(), log, &queue, led.lease_view(), clock);
-    let background = (led, other, queue, membership);
-    PlayedPartition { partition, attendant, writer, clock, background }
+    let partition = Arc::new(partition);
+    let (partitions, view) = partitions(&partition, led.lease_view());
+    let background = (led, other, queue, membership, view);
+    PlayedPartition { partition, partitions, attendant, writer, clock, background }
 }
 
 fn held_lease(clock: Clock) -> (watch::Sender<Lease>, LeaseView) {
@@ -110,6 +112,17 @@ fn lead(
     };
     let (partition, attendant) = Attendant::new(leadership, follow, log, directory, lease, clock);
     (partition, membership, attendant)
+}
+
+/// What finds this partition, and no other.
+fn partitions(
+    partition: &Arc<Partition>,
+    lease: LeaseView,
+) -> (Partitions, watch::Sender<Arc<View>>) {
+    let led = [(partition.name().clone(), Arc::clone(partition))].into();
+    let view = View { led, image: image(partition.key()), ..View::default() };
+    let (view, view_seen) = watch::channel(Arc::new(view));
+    (Partitions::new(BROKER, view_seen, lease), view)
 }
 
 /// The metadata that made the partition what it is.
@@ -166,6 +179,12 @@ pub(crate) fn produce(value: &'static str, acks: Acks, deadline: Duration) -> Pr
     let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     let timestamp_type = TimestampType::Create;
     Produce { batches: vec![batch(value)], timestamp_type, acks, deadline, memory }
+}
+
+/// What a log answers that has appended one record at this offset, durably.
+pub(crate) fn appended(base_offset: u64) -> Appended {
+    let (base_offset, end) = (Offset::new(base_offset), Offset::new(base_offset + 1));
+    Appended { base_offset, end, durable_end: end }
 }
 
 pub(crate) fn batch(value: &'static str) -> Batch {

@@ -12,11 +12,10 @@ use replication::{Acknowledged, Acks, ProduceError};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 use types::{Coded, LeaderEpoch, Offset, Reason, TimestampType, TopicPartition};
 
 use crate::causes::with_causes;
-use crate::directory::{DirectoryQueue, Log, NoSlot, WeakDirectoryQueue, WriterGone};
+use crate::directory::{Log, WeakDirectoryQueue, WriterGone};
 use crate::lease::LeaseView;
 use crate::retention::Retention;
 
@@ -181,36 +180,15 @@ impl Partition {
     }
 
     /// Queues a produce, waiting while the queue to the log is full. Calls that one caller makes
-    /// one after the other are appended in that order. A call that is given up may queue all the
-    /// same, before or behind the next.
+    /// one after the other are appended in that order. The caller must go on being polled.
     ///
     /// # Errors
     ///
-    /// The leadership has ended; or whoever waited died, and it may have been appended.
+    /// The leadership has ended.
     pub(crate) async fn submit(&self, produce: Produce) -> Result<Answer, PartitionError> {
         let directory = self.directory.upgrade().ok_or_else(|| self.ended())?;
-        let queued = match directory.try_slot() {
-            Ok(slot) => self.leading.produce(produce, slot),
-            Err(NoSlot::Gone) => Err(self.ended()),
-            Err(NoSlot::Full) => self.wait_and_produce(directory, produce).await,
-        };
-        self.queued(queued)
-    }
-
-    /// Waits in a task of its own. The caller may not be polled for long, as a stream is not whose
-    /// client takes no answers; meanwhile its turn comes, and would keep a place from all others.
-    async fn wait_and_produce(
-        &self,
-        directory: DirectoryQueue,
-        produce: Produce,
-    ) -> Result<oneshot::Receiver<Outcome>, PartitionError> {
-        let (leading, ended) = (Arc::clone(&self.leading), self.ended());
-        let waiting = tokio::spawn(async move {
-            let slot = directory.slot().await.map_err(|WriterGone| ended)?;
-            leading.produce(produce, slot)
-        });
-        let queued = AbortOnDropHandle::new(waiting).await;
-        queued.map_err(|_died| PartitionError::outcome_unknown())?
+        let slot = directory.slot().await.map_err(|WriterGone| self.ended())?;
+        self.queued(self.leading.produce(produce, slot))
     }
 
     fn queued(

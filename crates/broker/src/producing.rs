@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::Topic;
 use daemon::clock::Clock;
+use futures::FutureExt;
 use record::{Batch, BatchBuilder, Compression, Header, RecordError, partition_for_key};
 use replication::{Acknowledged, Acks};
 use thiserror::Error;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::task::AbortOnDropHandle;
 use types::{Coded, PartitionId, Reason, Timestamp, TopicPartition};
 
@@ -161,59 +162,71 @@ impl Producing {
         choose(topic, key, || self.turn.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Queues an append. Calls that one caller makes one after the other are appended in that
-    /// order.
+    /// Queues an append, waiting while there is no room for it. Calls that one caller makes one
+    /// after the other are appended in that order.
+    ///
+    /// Goes on whether it is polled or not: a stream whose client takes no answers is not. Were it
+    /// to wait by itself, its turn would come, and keep what it waited for from all others. A call
+    /// that is given up may queue all the same, before or behind the next.
     ///
     /// # Errors
     ///
     /// [`AppendFailure`] says whether something may have been appended.
-    pub(crate) async fn append(
-        &self,
-        append: Append,
-        when_full: WhenFull,
-    ) -> Result<Answer, AppendFailure> {
-        let partition = self.partitions.led(&append.partition)?;
-        let batches = self.verify(&partition, append.payload).await?;
-        let size: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
-        let permits = u32::try_from(size).map_err(|_huge: TryFromIntError| AppendFailure::Busy)?;
-        let (clock, timestamp_type) = (self.clock, partition.limits().timestamp_type);
-        // What its acks may take is counted once there is memory for it.
-        let produce = move |memory| {
-            let deadline = clock.monotonic().saturating_add(append.timeout);
-            Produce { batches, timestamp_type, acks: append.acks, deadline, memory }
-        };
-        let memory = Arc::clone(&self.memory);
-        match (Arc::clone(&memory).try_acquire_many_owned(permits), when_full) {
-            (Ok(memory), WhenFull::Refuse) => {
-                let patience = QUEUE_PATIENCE.min(append.timeout);
-                Ok(partition.offer(produce(memory), patience).await?)
-            }
-            (Ok(memory), WhenFull::Wait) => Ok(partition.submit(produce(memory)).await?),
-            (Err(TryAcquireError::NoPermits), WhenFull::Refuse) => Err(AppendFailure::Busy),
-            (Err(TryAcquireError::NoPermits), WhenFull::Wait) => {
-                // In a task of its own, as Partition::submit waits, and for the same reason.
-                let waiting = tokio::spawn(async move {
-                    let memory = memory.acquire_many_owned(permits).await;
-                    let memory = memory.map_err(|_closed| AppendFailure::ShuttingDown)?;
-                    Ok(partition.submit(produce(memory)).await?)
-                });
-                let queued = AbortOnDropHandle::new(waiting).await;
-                queued.unwrap_or_else(|_died| Err(PartitionError::outcome_unknown().into()))
-            }
-            (Err(TryAcquireError::Closed), _) => Err(AppendFailure::ShuttingDown),
+    pub(crate) async fn submit(&self, append: Append) -> Result<Answer, AppendFailure> {
+        let producing = self.clone();
+        let mut queueing = Box::pin(async move { producing.queue(append, WhenFull::Wait).await });
+        if let Some(queued) = queueing.as_mut().now_or_never() {
+            return queued;
         }
+        let queued = AbortOnDropHandle::new(tokio::spawn(queueing)).await;
+        queued.unwrap_or_else(|_died| Err(PartitionError::outcome_unknown().into()))
     }
 
-    /// Queues an append and waits for its acks.
+    /// Queues an append and waits for its acks; refuses it if there is no room. The caller must go
+    /// on being polled.
     ///
     /// # Errors
     ///
     /// [`AppendFailure`] says whether something may have been appended.
-    pub(crate) async fn append_and_wait(
+    pub(crate) async fn append(&self, append: Append) -> Result<Acknowledged, AppendFailure> {
+        Ok(self.queue(append, WhenFull::Refuse).await?.await?)
+    }
+
+    async fn queue(&self, append: Append, when_full: WhenFull) -> Result<Answer, AppendFailure> {
+        let Append { partition, acks, timeout, payload } = append;
+        let partition = self.partitions.led(&partition)?;
+        let batches = self.verify(&partition, payload).await?;
+        let size = batches.iter().map(|batch| batch.bytes().len()).sum();
+        let memory = self.reserve(size, when_full).await?;
+        let timestamp_type = partition.limits().timestamp_type;
+        // What its acks may take is counted once there is memory for it.
+        let deadline = self.clock.monotonic().saturating_add(timeout);
+        let produce = Produce { batches, timestamp_type, acks, deadline, memory };
+        Ok(match when_full {
+            WhenFull::Refuse => partition.offer(produce, QUEUE_PATIENCE.min(timeout)).await?,
+            WhenFull::Wait => partition.submit(produce).await?,
+        })
+    }
+
+    /// Memory for so many bytes that wait.
+    async fn reserve(
         &self,
-        append: Append,
-    ) -> Result<Acknowledged, AppendFailure> {
-        Ok(self.append(append, WhenFull::Refuse).await?.await?)
+        bytes: usize,
+        when_full: WhenFull,
+    ) -> Result<OwnedSemaphorePermit, AppendFailure> {
+        let permits = u32::try_from(bytes).map_err(|_huge: TryFromIntError| AppendFailure::Busy)?;
+        let memory = Arc::clone(&self.memory);
+        match when_full {
+            WhenFull::Refuse => memory.try_acquire_many_owned(permits),
+            WhenFull::Wait => {
+                let reserved = memory.acquire_many_owned(permits).await;
+                reserved.map_err(|_closed: AcquireError| TryAcquireError::Closed)
+            }
+        }
+        .map_err(|refused| match refused {
+            TryAcquireError::NoPermits => AppendFailure::Busy,
+            TryAcquireError::Closed => AppendFailure::ShuttingDown,
+        })
     }
 
     async fn verify(

@@ -1,14 +1,13 @@
 //! A partition over a real log, and over a writer that the test plays: its queue, its answers, its
 //! end, and what a lost lease does.
 
-use commit_log::Appended;
 use futures::FutureExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::lease::Lease;
-use crate::led_partition::{batch, led_partition, played_partition, produce};
+use crate::led_partition::{appended, batch, led_partition, played_partition, produce};
 
 const LONG: Duration = Duration::from_hours(1);
 /// For what happens at once.
@@ -75,22 +74,6 @@ async fn a_full_queue_is_an_answer_for_one_and_a_wait_for_another() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_asked_whether_it_goes_on_keeps_no_place_from_others() {
-    let mut played = played_partition(1).await;
-    let partition = &played.partition;
-    let _waits = partition.submit(produce("a", Acks::All, LONG)).await.unwrap();
-    let mut frozen = Box::pin(partition.submit(produce("b", Acks::All, LONG)));
-    assert!(frozen.as_mut().now_or_never().is_none());
-    // Its turn comes and is used, although nobody polls it.
-    for base in 0..2 {
-        timeout(PATIENCE, played.writer.next_append()).await.unwrap().answer(Ok(appended(base)));
-    }
-    let later = partition.submit(produce("c", Acks::All, LONG));
-    timeout(PATIENCE, later).await.unwrap().unwrap();
-    assert_eq!(frozen.await.unwrap().await.unwrap(), at(1));
-}
-
-#[tokio::test]
 async fn a_leadership_that_ended_takes_up_nothing() {
     let (led, attendant) = led_partition().await;
     let stop = CancellationToken::new();
@@ -111,11 +94,6 @@ async fn nobody_leads_whose_attendant_is_gone() {
     drop(attendant);
     led.partition.offer(led.produce("a", Acks::All), LONG).await.unwrap_err();
     assert!(led.partition.committed().changed().await.is_err());
-}
-
-fn appended(base_offset: u64) -> Appended {
-    let (base_offset, end) = (Offset::new(base_offset), Offset::new(base_offset + 1));
-    Appended { base_offset, end, durable_end: end }
 }
 
 #[tokio::test]

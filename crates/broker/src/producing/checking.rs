@@ -8,7 +8,6 @@ use bytes::Bytes;
 use record::{Batch, BatchHeader, Compression, RecordError};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio_util::task::AbortOnDropHandle;
 
 /// Packed bytes that are unpacked on the spot: some tenth of a millisecond of work. A hop to
 /// another thread costs a tenth of that.
@@ -34,6 +33,11 @@ impl Checking {
         Self { laborious: Arc::new(Semaphore::new(processors)) }
     }
 
+    #[cfg(test)]
+    pub(super) const fn processors(&self) -> &Arc<Semaphore> {
+        &self.laborious
+    }
+
     /// What [`Batch::split`] says of `bytes`.
     pub(super) async fn split(
         &self,
@@ -44,19 +48,14 @@ impl Checking {
             return Ok(Batch::split(bytes, max_batch_bytes));
         }
         let laborious = Arc::clone(&self.laborious);
-        // In a task of its own: a stream that waits may not be polled when its turn comes, which
-        // would then be nobody's.
-        let split = AbortOnDropHandle::new(tokio::spawn(async move {
-            let permit = laborious.acquire_owned().await.map_err(|_closed| Interrupted)?;
-            let split = spawn_blocking(move || {
-                let split = Batch::split(bytes, max_batch_bytes);
-                // Only now: a caller that gave up does not make room for another.
-                drop(permit);
-                split
-            });
-            split.await.map_err(|_interrupted| Interrupted)
-        }));
-        split.await.map_err(|_interrupted| Interrupted).flatten()
+        let permit = laborious.acquire_owned().await.map_err(|_closed| Interrupted)?;
+        let split = spawn_blocking(move || {
+            let split = Batch::split(bytes, max_batch_bytes);
+            // Only now: a caller that gave up does not make room for another.
+            drop(permit);
+            split
+        });
+        split.await.map_err(|_interrupted| Interrupted)
     }
 }
 
@@ -78,11 +77,7 @@ fn is_packed(mut rest: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use futures::FutureExt;
     use record::BatchBuilder;
-    use tokio::time::timeout;
     use types::{Coded, Reason, Timestamp};
 
     use super::*;
@@ -118,21 +113,5 @@ mod tests {
                 assert_eq!(too_large.unwrap_err().reason(), Reason::MessageTooLarge, "{codec}");
             }
         }
-    }
-
-    #[tokio::test]
-    async fn whoever_is_not_polled_keeps_no_processor_from_others() {
-        let checking = Checking::new();
-        let all = u32::try_from(checking.laborious.available_permits()).unwrap();
-        let taken = Arc::clone(&checking.laborious).acquire_many_owned(all).await.unwrap();
-        let sent = batch(Compression::Zstd, MAX_PACKED * 2);
-        let mut frozen = Box::pin(checking.split(sent.clone(), sent.len()));
-        assert!(frozen.as_mut().now_or_never().is_none());
-        // It stands in the queue before anybody else does.
-        tokio::task::yield_now().await;
-        drop(taken);
-        let next = timeout(Duration::from_secs(30), checking.laborious.acquire_many(all));
-        drop(next.await.unwrap().unwrap());
-        assert_eq!(frozen.await.unwrap(), Batch::split(sent.clone(), sent.len()));
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use types::{BrokerId, LeaderEpoch, PartitionEpoch, TopicId, TopicName};
 
 use super::*;
-use crate::led_partition::{batch, led_partition};
+use crate::led_partition::{appended, batch, led_partition, played_partition};
 
 fn topic(leaders: &[Option<u32>]) -> Topic {
     let partition = |leader: &Option<u32>| {
@@ -71,26 +71,79 @@ fn records_that_make_a_batch_too_large_are_refused() {
     assert_eq!(build(&[], Timestamp::from_millis(0), 70), Ok(None));
 }
 
+/// For what happens at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn append(batches: Bytes) -> Append {
+    Append {
+        partition: TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(0)),
+        acks: Acks::All,
+        timeout: PATIENCE,
+        payload: Payload::Batches(batches),
+    }
+}
+
+fn small() -> Append {
+    append(batch("a").bytes().clone())
+}
+
+/// Asked once, it has to wait; nobody asks it again.
+fn frozen(
+    producing: &Producing,
+    append: Append,
+) -> impl Future<Output = Result<Answer, AppendFailure>> {
+    let mut frozen = Box::pin(producing.submit(append));
+    assert!(frozen.as_mut().now_or_never().is_none());
+    frozen
+}
+
 #[tokio::test]
 async fn whoever_waits_for_memory_and_is_not_polled_keeps_none_from_others() {
     let (led, _attendant) = led_partition().await;
     let memory = 1_000;
     let producing = Producing::new(led.partitions.clone(), memory, led.clock);
-    let append = || Append {
-        partition: led.partition.name().clone(),
-        acks: Acks::All,
-        timeout: Duration::from_secs(30),
-        payload: Payload::Batches(batch("a").bytes().clone()),
-    };
     let taken = Arc::clone(&producing.memory).try_acquire_many_owned(memory).unwrap();
-    let refused = producing.append(append(), WhenFull::Refuse).await;
+    let refused = producing.append(small()).await;
     assert!(matches!(refused, Err(AppendFailure::Busy)), "{refused:?}");
-    let mut frozen = Box::pin(producing.append(append(), WhenFull::Wait));
-    assert!(frozen.as_mut().now_or_never().is_none());
+    let frozen = frozen(&producing, small());
     drop(taken);
     let mut committed = led.partition.committed();
     let written = committed.wait_for(|end| end.get() == 1);
-    timeout(Duration::from_secs(30), written).await.unwrap().unwrap();
+    timeout(PATIENCE, written).await.unwrap().unwrap();
     assert_eq!(producing.memory.available_permits(), memory as usize);
     assert_eq!(frozen.await.unwrap().await.unwrap().base_offset.unwrap().get(), 0);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_processor_and_is_not_polled_keeps_none_from_others() {
+    let (led, _attendant) = led_partition().await;
+    let producing = Producing::new(led.partitions.clone(), 1 << 20, led.clock);
+    let processors = producing.checking.processors();
+    let all = u32::try_from(processors.available_permits()).unwrap();
+    let taken = Arc::clone(processors).acquire_many_owned(all).await.unwrap();
+    let mut laborious = BatchBuilder::new(Compression::Zstd);
+    let noise = (0..u32::from(u16::MAX)).flat_map(|at| at.wrapping_pow(3).to_le_bytes());
+    let noise: Vec<u8> = noise.collect();
+    laborious.push(Timestamp::from_millis(1), None, Some(&noise), &[]).unwrap();
+    let frozen = frozen(&producing, append(laborious.build().unwrap().bytes().clone()));
+    // It stands in the queue before anybody else does.
+    tokio::task::yield_now().await;
+    drop(taken);
+    drop(timeout(PATIENCE, processors.acquire_many(all)).await.unwrap().unwrap());
+    let too_large = frozen.await;
+    assert!(matches!(too_large, Err(AppendFailure::TooLarge { .. })), "{too_large:?}");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_place_and_is_not_polled_keeps_none_from_others() {
+    let mut played = played_partition(1).await;
+    let producing = Producing::new(played.partitions.clone(), 1 << 20, played.clock);
+    let _waits = producing.submit(small()).await.unwrap();
+    let frozen = frozen(&producing, small());
+    // Its turn comes and is used, although nobody polls it.
+    for base in 0..2 {
+        timeout(PATIENCE, played.writer.next_append()).await.unwrap().answer(Ok(appended(base)));
+    }
+    timeout(PATIENCE, producing.submit(small())).await.unwrap().unwrap();
+    assert_eq!(frozen.await.unwrap().await.unwrap().base_offset.unwrap().get(), 1);
 }

@@ -47,7 +47,7 @@ pub(super) async fn produce(
         return data.forwarder.ask(&leader, (message, &arrival), timeout, call).await;
     }
     let append = Append { partition: partition.clone(), acks, timeout, payload };
-    let outcome = data.producing.append_and_wait(append).await;
+    let outcome = data.producing.append(append).await;
     let log_start_offset = data.listing.log_start(&partition);
     let (base_offset, error) = encode(outcome, &arrival);
     let partition = partition.partition.get();

@@ -15,7 +15,7 @@ use super::arrival::Arrival;
 use super::produce::{acks_of, encode, timeout_of};
 use crate::listing::Listing;
 use crate::partition::Answer;
-use crate::producing::{Append, AppendFailure, Payload, Producing, WhenFull};
+use crate::producing::{Append, AppendFailure, Payload, Producing};
 
 type Requested = Result<ProduceStreamRequest, Status>;
 type Answered = Result<ProduceStreamResponse, Status>;
@@ -104,7 +104,7 @@ impl ProduceStreams {
             }
         };
         answer.log_start_offset = self.listing.log_start(&append.partition);
-        let outcome = match self.producing.append(append, WhenFull::Wait).await {
+        let outcome = match self.producing.submit(append).await {
             Ok(outcome) => Some(outcome),
             Err(failure) => {
                 (answer.base_offset, answer.error) = encode(Err(failure), &arrival);
