@@ -12,6 +12,7 @@ use daemon::clock::Clock;
 use futures::{StreamExt, stream};
 use replication::Membership;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
@@ -162,7 +163,10 @@ impl Follower {
         let led = led
             .map(|running| (running.partition.name().clone(), Arc::clone(&running.partition)))
             .collect();
-        self.view.send_replace(Arc::new(View { image, led, unusable }));
+        let before = self.view.send_replace(Arc::new(View { image, led, unusable }));
+        // It may have the last hands on the files of logs that were deleted: once they are closed
+        // the system frees all that they held, which takes long.
+        spawn_blocking(move || drop(before)).await.ok();
     }
 
     /// Ends every leadership; all who wait are answered.

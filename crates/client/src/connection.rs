@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
+use wire::framed;
 use wire::transport::{MAX_MESSAGE_BYTES, endpoint};
 use wire::v1::broker::admin_service_client::AdminServiceClient;
 use wire::v1::broker::broker_service_client::BrokerServiceClient;
@@ -47,12 +48,18 @@ impl Connections {
 
 /// Opens a connection. When this fails, nothing was sent.
 pub(crate) async fn connect(address: &str) -> Result<Channel, ClientError> {
-    let unreachable = |error: &dyn std::error::Error| ClientError::Unreachable {
-        addresses: address.to_owned(),
-        detail: innermost(error),
-    };
-    let endpoint = endpoint(address).map_err(|error| unreachable(&error))?;
-    endpoint.connect().await.map_err(|error| unreachable(&error))
+    let endpoint = endpoint(address).map_err(|error| unreachable(address, &error))?;
+    endpoint.connect().await.map_err(|error| unreachable(address, &error))
+}
+
+/// Opens a connection for one bulk stream. When this fails, nothing was sent.
+pub(crate) async fn connect_for_bulk(address: &str) -> Result<framed::Connection, ClientError> {
+    let opening = framed::Connection::open(address).await;
+    opening.map_err(|error| unreachable(address, &error))
+}
+
+fn unreachable(address: &str, error: &dyn std::error::Error) -> ClientError {
+    ClientError::Unreachable { addresses: address.to_owned(), detail: innermost(error) }
 }
 
 /// The transport's outer errors say "transport error"; the innermost says why.

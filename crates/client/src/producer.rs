@@ -188,7 +188,7 @@ impl Producer {
         let new = NewRecord {
             timestamp: record.timestamp.unwrap_or_else(|| self.inner.clock.now()),
             key: record.key.as_deref(),
-            value: record.value.as_deref(),
+            value: record.value.as_ref(),
             headers: &record.headers,
         };
         let memory = self.room_for(&record.topic, new.size()).await?;

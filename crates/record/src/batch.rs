@@ -5,8 +5,8 @@ use types::{LeaderEpoch, Offset, Timestamp, TimestampType};
 
 use crate::check::check;
 use crate::checksum::{crc32c, with_front};
-use crate::header::{CHECKED_FROM, patch_crc, patch_producer, place, stamp};
-use crate::{BatchHeader, BatchProducer, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records};
+use crate::header::{CHECKED_FROM, place, stamp};
+use crate::{BatchHeader, HEADER_LEN, MAX_PAYLOAD_BYTES, RecordError, Records};
 
 /// One whole batch whose length, magic, checksum and header arithmetic were checked.
 ///
@@ -157,20 +157,6 @@ impl Batch {
         let mut front = self.front();
         place(&mut front, base, epoch);
         front
-    }
-
-    /// The same records under another producer, epoch or sequence. Copies the batch, whose checksum
-    /// covers these.
-    #[must_use]
-    pub fn produced_by(&self, producer: BatchProducer) -> Self {
-        let mut bytes = [&self.front()[..], &self.body()].concat();
-        patch_producer(&mut bytes, producer);
-        let crc = crc32c(bytes.get(CHECKED_FROM..).unwrap_or_default());
-        patch_crc(&mut bytes, crc);
-        let mut header = self.header.clone();
-        header.producer = Some(producer);
-        header.crc = crc;
-        Self { header, bytes: Bytes::from(bytes) }
     }
 
     /// The records, unpacked to at most [`MAX_PAYLOAD_BYTES`].

@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use types::Timestamp;
 
-use crate::checksum::crc32c;
-use crate::header::{CHECKED_FROM, LENGTH_END, NewHeader, patch_crc};
+use crate::header::{LENGTH_END, NewHeader};
+use crate::produced::SharedValue;
 use crate::varint;
-use crate::{Batch, BatchProducer, Compression, HEADER_LEN, Header, RecordError};
+use crate::{Batch, BatchProducer, Compression, HEADER_LEN, Header, ProducedBatch, RecordError};
 
 /// Largest size of one record's length, attributes, deltas, and lengths of key, value and headers.
 const RECORD_OVERHEAD_BOUND: usize = 5 + 1 + varint::MAX_LEN + 4 * 5;
@@ -12,6 +12,10 @@ const HEADER_OVERHEAD_BOUND: usize = 2 * 5;
 
 /// Largest batch whose length the header can hold.
 const MAX_BATCH_BYTES: usize = i32::MAX as usize;
+
+/// From how many bytes on a value that may be shared is not copied. A smaller one costs as much to
+/// keep as to copy.
+const SHARED_FROM: usize = 8 * 1024;
 
 fn too_large(size: usize) -> RecordError {
     RecordError::TooLarge { size: size as u64, limit: MAX_BATCH_BYTES as u64 }
@@ -30,8 +34,11 @@ pub fn record_size_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[He
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
     compression: Compression,
-    /// Room for the header, then the records, plain.
+    /// Room for the header, then the records, plain; without those values that are shared.
     buffer: Vec<u8>,
+    shared: Vec<SharedValue>,
+    /// Of the shared values.
+    shared_bytes: usize,
     record_count: i32,
     base_timestamp: Timestamp,
     max_timestamp: Timestamp,
@@ -44,7 +51,8 @@ impl BatchBuilder {
         Self::with_capacity(compression, 0)
     }
 
-    /// Like [`new`](BatchBuilder::new), with memory for a batch of `bytes` set aside.
+    /// Like [`new`](BatchBuilder::new), with memory set aside for a batch of so many `bytes` beside
+    /// the values that are [shared](BatchBuilder::shares).
     pub fn with_capacity(compression: Compression, bytes: usize) -> Self {
         // Room is made for a record before its exact size is known: without some to spare the last
         // one would move all that is there.
@@ -53,6 +61,8 @@ impl BatchBuilder {
         Self {
             compression,
             buffer,
+            shared: Vec::new(),
+            shared_bytes: 0,
             record_count: 0,
             base_timestamp: Timestamp::from_millis(0),
             max_timestamp: Timestamp::from_millis(0),
@@ -63,6 +73,12 @@ impl BatchBuilder {
     /// Names the idempotent producer that makes the batch, so that a log knows the batch again.
     pub const fn produced_by(&mut self, producer: BatchProducer) {
         self.producer = Some(producer);
+    }
+
+    /// Whether [`push_shared`](BatchBuilder::push_shared) keeps a value of so many bytes as it is.
+    pub const fn shares(compression: Compression, value_bytes: usize) -> bool {
+        // What is packed is read and written anew anyway.
+        matches!(compression, Compression::None) && SHARED_FROM <= value_bytes
     }
 
     /// Adds a record behind the others. On an error the batch stays as it was.
@@ -79,7 +95,40 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[Header],
     ) -> Result<(), RecordError> {
-        let bound = self.buffer.len().saturating_add(record_size_bound(key, value, headers));
+        let value = value.map_or(Value::Absent, Value::Copied);
+        self.push_any(timestamp, key, value, headers)
+    }
+
+    /// As [`push`](BatchBuilder::push), of a value that is kept as it is if it is
+    /// [large](BatchBuilder::shares): its memory is held as long as the batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](BatchBuilder::push).
+    pub fn push_shared(
+        &mut self,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&Bytes>,
+        headers: &[Header],
+    ) -> Result<(), RecordError> {
+        let value = match value {
+            Some(value) if Self::shares(self.compression, value.len()) => Value::Shared(value),
+            Some(value) => Value::Copied(value),
+            None => Value::Absent,
+        };
+        self.push_any(timestamp, key, value, headers)
+    }
+
+    fn push_any(
+        &mut self,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Value<'_>,
+        headers: &[Header],
+    ) -> Result<(), RecordError> {
+        let bound =
+            self.plain_size().saturating_add(record_size_bound(key, value.bytes(), headers));
         if MAX_BATCH_BYTES < bound || self.record_count == i32::MAX {
             return Err(too_large(bound));
         }
@@ -104,7 +153,7 @@ impl BatchBuilder {
         &mut self,
         timestamp_delta: i64,
         key: Option<&[u8]>,
-        value: Option<&[u8]>,
+        value: Value<'_>,
         headers: &[Header],
     ) {
         let offset_delta = i64::from(self.record_count);
@@ -113,21 +162,28 @@ impl BatchBuilder {
             + varint::len(timestamp_delta)
             + varint::len(offset_delta)
             + optional_len(key)
-            + optional_len(value)
+            + optional_len(value.bytes())
             + varint::len(header_count);
         for header in headers {
             length += optional_len(Some(&header.key)) + optional_len(header.value.as_deref());
         }
 
         let buffer = &mut self.buffer;
-        buffer.reserve(varint::MAX_LEN + length);
+        buffer.reserve(varint::MAX_LEN + length - value.shared_len());
         varint::put(buffer, length_of(length));
         // The attributes of a record are unused.
         buffer.push(0);
         varint::put(buffer, timestamp_delta);
         varint::put(buffer, offset_delta);
         put_optional(buffer, key);
-        put_optional(buffer, value);
+        match value {
+            Value::Shared(value) => {
+                varint::put(buffer, length_of(value.len()));
+                self.shared.push(SharedValue { at: buffer.len(), value: value.clone() });
+                self.shared_bytes += value.len();
+            }
+            Value::Copied(_) | Value::Absent => put_optional(buffer, value.bytes()),
+        }
         varint::put(buffer, header_count);
         for header in headers {
             put_optional(buffer, Some(&header.key));
@@ -147,16 +203,30 @@ impl BatchBuilder {
 
     /// Bytes of the batch as it stands, before it is packed.
     pub const fn plain_size(&self) -> usize {
+        self.buffer.len() + self.shared_bytes
+    }
+
+    /// The same without the values that are shared.
+    pub const fn written_size(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Packs and seals the batch.
+    /// Packs and seals the batch, in one piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`produce`](BatchBuilder::produce).
+    pub fn build(self) -> Result<Batch, RecordError> {
+        self.produce()?.into_batch()
+    }
+
+    /// Packs and seals the batch as it is to be sent.
     ///
     /// # Errors
     ///
     /// [`RecordError::InvalidHeader`] without a record, [`RecordError::Codec`] if the codec fails,
     /// [`RecordError::TooLarge`] if packing makes it larger than the format can hold.
-    pub fn build(self) -> Result<Batch, RecordError> {
+    pub fn produce(self) -> Result<ProducedBatch, RecordError> {
         let Some(last_offset_delta) = self.record_count.checked_sub(1).filter(|last| 0 <= *last)
         else {
             return Err(RecordError::InvalidHeader {
@@ -165,10 +235,10 @@ impl BatchBuilder {
                 expected: "at least one record",
             });
         };
-        let mut bytes = self.compression.pack(self.buffer, HEADER_LEN)?;
+        let mut written = self.compression.pack(self.buffer, HEADER_LEN)?;
+        let len = written.len() + self.shared_bytes;
         let header = NewHeader {
-            batch_length: i32::try_from(bytes.len() - LENGTH_END)
-                .map_err(|_too_long| too_large(bytes.len()))?,
+            batch_length: i32::try_from(len - LENGTH_END).map_err(|_too_long| too_large(len))?,
             compression: self.compression,
             last_offset_delta,
             base_timestamp: self.base_timestamp,
@@ -176,12 +246,35 @@ impl BatchBuilder {
             record_count: self.record_count,
             producer: self.producer,
         };
-        if let Some(front) = bytes.first_chunk_mut() {
+        if let Some(front) = written.first_chunk_mut() {
             *front = header.encode();
         }
-        let crc = crc32c(bytes.get(CHECKED_FROM..).unwrap_or_default());
-        patch_crc(&mut bytes, crc);
-        Batch::sealed(Bytes::from(bytes))
+        Ok(ProducedBatch::seal(written, self.shared, self.record_count.unsigned_abs()))
+    }
+}
+
+/// A record's value, and whether it is copied.
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    Absent,
+    Copied(&'a [u8]),
+    Shared(&'a Bytes),
+}
+
+impl<'a> Value<'a> {
+    fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Absent => None,
+            Self::Copied(value) => Some(value),
+            Self::Shared(value) => Some(value),
+        }
+    }
+
+    const fn shared_len(self) -> usize {
+        match self {
+            Self::Absent | Self::Copied(_) => 0,
+            Self::Shared(value) => value.len(),
+        }
     }
 }
 

@@ -41,6 +41,18 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     narrow(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
 }
 
+/// The same of pieces that lie apart.
+pub(crate) fn crc32c_of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> u32 {
+    let mut pieces = pieces.filter(|piece| !piece.is_empty());
+    let first = pieces.next().unwrap_or_default();
+    let Some(second) = pieces.next() else { return crc32c(first) };
+    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    for piece in [first, second].into_iter().chain(pieces) {
+        digest.update(piece);
+    }
+    narrow(digest.finalize())
+}
+
 fn narrow(wide: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "a 32-bit sum lies in the low half")]
     let sum = wide as u32;

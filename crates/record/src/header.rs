@@ -1,3 +1,4 @@
+use bytes::BufMut as _;
 use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, TimestampType};
 
 use crate::{Compression, RecordError};
@@ -256,8 +257,9 @@ impl NewHeader {
             &self.record_count.to_be_bytes(),
         ];
         let mut header = [0; HEADER_LEN];
-        for (slot, byte) in header.iter_mut().zip(fields.into_iter().flatten()) {
-            *slot = *byte;
+        let mut rest = header.as_mut_slice();
+        for field in fields {
+            rest.put_slice(field);
         }
         header
     }

@@ -30,6 +30,7 @@ mod error;
 mod fields;
 mod header;
 mod partition;
+mod produced;
 mod records;
 mod varint;
 
@@ -40,6 +41,7 @@ pub use compression::Compression;
 pub use error::RecordError;
 pub use header::{BatchHeader, BatchProducer, HEADER_LEN};
 pub use partition::partition_for_key;
+pub use produced::ProducedBatch;
 pub use records::{Header, HeaderView, HeaderViews, Record, RecordView, Records, Views};
 
 /// Largest number of bytes that a compressed batch is unpacked to, unless a caller says otherwise.

@@ -45,6 +45,29 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+/// Some with values that are worth sharing.
+fn large_records() -> impl Strategy<Value = Vec<Record>> {
+    let sizes = prop::collection::vec(prop_oneof![Just(0), 8_000..9_000_usize], 20);
+    (records(), sizes).prop_map(|(mut records, sizes)| {
+        for (record, size) in records.iter_mut().zip(sizes).filter(|(_, size)| 0 < *size) {
+            record.value = Some((0..=u8::MAX).cycle().take(size).collect());
+        }
+        records
+    })
+}
+
+/// A builder that may keep the values as they are.
+fn share(records: &[Record], compression: Compression) -> BatchBuilder {
+    let mut builder = BatchBuilder::new(compression);
+    for Record { timestamp, key, value, headers, .. } in records {
+        let before = builder.plain_size();
+        builder.push_shared(*timestamp, key.as_deref(), value.as_ref(), headers).unwrap();
+        let bound = record_size_bound(key.as_deref(), value.as_deref(), headers);
+        assert!(builder.plain_size() - before <= bound);
+    }
+    builder
+}
+
 fn compression() -> impl Strategy<Value = Compression> {
     prop::sample::select(Compression::ALL)
 }
@@ -186,22 +209,42 @@ proptest! {
 
     #[test]
     fn a_batch_names_its_producer_from_the_start_or_afterwards(
-        records in records(), first in producer(), second in producer(),
+        records in large_records(), first in producer(), second in producer(),
     ) {
-        let mut builder = BatchBuilder::new(Compression::None);
-        for Record { timestamp, key, value, headers, .. } in &records {
-            builder.push(*timestamp, key.as_deref(), value.as_deref(), headers).unwrap();
-        }
+        let mut builder = share(&records, Compression::None);
         builder.produced_by(first);
-        let named = builder.build().unwrap();
-        prop_assert_eq!(named.header().producer, Some(first));
-        prop_assert_eq!(&Batch::verify(named.bytes().clone()), &Ok(named.clone()));
+        let named = builder.produce().unwrap();
+        let whole = named.clone().into_batch().unwrap();
+        prop_assert_eq!(whole.header().producer, Some(first));
+        prop_assert_eq!(Batch::verify(whole.bytes().clone()), Ok(whole));
 
         let renamed = named.produced_by(second);
-        prop_assert_eq!(renamed.header().producer, Some(second));
-        prop_assert_eq!(&Batch::verify(renamed.bytes().clone()), &Ok(renamed.clone()));
-        prop_assert_eq!(read(&renamed), records);
+        let whole = renamed.clone().into_batch().unwrap();
+        prop_assert_eq!(whole.header().producer, Some(second));
+        prop_assert_eq!(read(&whole), records);
+        prop_assert_eq!(Batch::verify(whole.bytes().clone()), Ok(whole));
         prop_assert_eq!(renamed.produced_by(first), named);
+    }
+
+    #[test]
+    fn a_batch_that_shares_its_values_is_the_one_that_copies_them(
+        records in large_records(), codec in compression(),
+    ) {
+        let copied = build(&records, codec);
+        let builder = share(&records, codec);
+        prop_assert_eq!(builder.record_count(), copied.header().record_count);
+        let produced = builder.produce().unwrap();
+        prop_assert_eq!(produced.len(), copied.bytes().len());
+        prop_assert_eq!(produced.record_count(), copied.header().record_count);
+        let pieces: Vec<Bytes> = produced.pieces().collect();
+        prop_assert_eq!(pieces.len(), produced.piece_count());
+        prop_assert_eq!(&pieces.concat(), copied.bytes());
+        prop_assert_eq!(produced.into_batch().unwrap(), copied);
+        // What is large lies where it lay, if it need not be packed.
+        for value in records.iter().filter_map(|record| record.value.as_ref()) {
+            let is_there = pieces.iter().any(|piece| piece.as_ptr() == value.as_ptr());
+            prop_assert_eq!(is_there, BatchBuilder::shares(codec, value.len()));
+        }
     }
 
     #[test]

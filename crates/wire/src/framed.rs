@@ -6,16 +6,19 @@
 //! taken apart where it lies. On the wire it is the same protobuf in the same gRPC frames: stock
 //! clients and servers notice nothing.
 //!
-//! [`Incoming`] is the messages of a call's one direction, [`Outgoing`] of the other. [`serve`] and
-//! [`serve_one`] are a server's side of a call, [`call`] is a client's.
+//! [`Incoming`] is the messages of a call's one direction, [`Requests`] and [`Answers`] of the other.
+//! [`serve`] and [`serve_one`] are a server's side of a call, a [`Connection`] is a client's.
 
 mod call;
+mod connection;
 mod incoming;
 mod message;
 mod outgoing;
 mod rope;
 
-pub use call::{call, path, serve, serve_one};
+pub use call::{path, serve, serve_one};
+pub use connection::{ConnectError, Connection};
 pub use incoming::Incoming;
 pub use message::{Framed, ProduceBatches};
-pub use outgoing::{Frames, Outgoing};
+pub use outgoing::{Answers, Frames, Requests};
+pub use rope::Rope;

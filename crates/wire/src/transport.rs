@@ -4,10 +4,15 @@
 //! 16 KiB save a third of the CPU, frames of 1 MiB the copy that puts them together; and without
 //! `TCP_NODELAY` small pipelined messages run at a tenth of the speed.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http_body::Body;
+use hyper::client::conn::http2::{Builder, Connection, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
 
@@ -38,7 +43,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// A peer that does not answer within this is gone.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server with the settings of this module.
 pub fn server() -> Server {
@@ -86,6 +91,28 @@ pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true))
+}
+
+/// Whoever sends requests with such bodies, and what has to run for it.
+pub(crate) type Handshake<B> = (SendRequest<B>, Connection<TokioIo<TcpStream>, B, TokioExecutor>);
+
+/// The same settings on a connection that is made already.
+pub(crate) async fn handshake<B>(stream: TcpStream) -> hyper::Result<Handshake<B>>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_frame_size(MAX_FRAME_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .handshake(TokioIo::new(stream))
+        .await
 }
 
 /// The reflection service over every proto, for one server.

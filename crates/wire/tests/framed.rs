@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails may stop")]
 
 use std::convert::Infallible;
+use std::io::IoSlice;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 use futures::executor::block_on;
 use futures::stream::{self, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue};
@@ -16,7 +17,7 @@ use proptest::prelude::*;
 use prost::Message;
 use tonic::body::Body;
 use tonic::{Code, Status};
-use wire::framed::{Framed, Incoming, Outgoing};
+use wire::framed::{Answers, Framed, Incoming, ProduceBatches, Requests};
 use wire::transport::MAX_MESSAGE_BYTES;
 use wire::v1::broker as v1;
 
@@ -54,19 +55,39 @@ fn stock<T: Message>(message: &T) -> Bytes {
     bytes.freeze()
 }
 
-/// What the body of these messages is made of, frame by frame.
-fn frames<T: Framed + 'static>(messages: impl IntoIterator<Item = T> + 'static) -> Vec<Bytes>
-where
-    <Vec<T> as IntoIterator>::IntoIter: 'static,
-{
-    let messages: Vec<_> = messages.into_iter().map(Ok).collect();
-    let mut body = pin!(Outgoing::request(stream::iter(messages)));
+/// What is at hand of a body's data, frame by frame.
+fn data_of<B: http_body::Body<Error = Status>>(body: B) -> Vec<B::Data> {
+    let mut body = pin!(body);
     let mut context = Context::from_waker(Waker::noop());
     let mut frames = Vec::new();
     while let Poll::Ready(Some(frame)) = body.as_mut().poll_frame(&mut context) {
-        frames.push(frame.unwrap().into_data().unwrap());
+        frames.extend(frame.unwrap().into_data().ok());
     }
     frames
+}
+
+fn ready<T>(messages: impl IntoIterator<Item = T>) -> impl Stream<Item = Result<T, Status>> {
+    let messages: Vec<_> = messages.into_iter().map(Ok).collect();
+    stream::iter(messages)
+}
+
+/// The frames of a response.
+fn answers<T: Framed>(messages: impl IntoIterator<Item = T>) -> Vec<Bytes> {
+    data_of(Answers::new(ready(messages)))
+}
+
+/// The frames of a request, each put together.
+fn requests<T: Framed>(messages: impl IntoIterator<Item = T>) -> Vec<Bytes> {
+    let frames = data_of(Requests::new(ready(messages)));
+    frames.into_iter().map(|mut frame| frame.copy_to_bytes(frame.remaining())).collect()
+}
+
+/// The bytes in which both sides would send this, if they do.
+fn bytes<T: Framed + Clone>(message: &T) -> Vec<u8> {
+    let (sent, answered) = (requests([message.clone()]), answers([message.clone()]));
+    assert_eq!(sent.concat(), answered.concat());
+    assert!(sent.len() <= 1, "a request is in one frame");
+    sent.concat()
 }
 
 fn body<E>(frames: impl Stream<Item = Result<Frame<Bytes>, E>> + Send + 'static) -> Body
@@ -118,36 +139,41 @@ fn refusal<T: Message + Default>(incoming: Incoming<T>) -> Code {
     end.unwrap().code()
 }
 
-const SIZES: [usize; 6] = [0, 1, 1_000, 32 * 1024 - 1, 32 * 1024, 1 << 20];
+const SIZES: [usize; 8] = [0, 1, 1_000, 8 * 1024 - 1, 8 * 1024, 32 * 1024 - 1, 32 * 1024, 1 << 20];
 
 #[test]
 fn what_goes_out_is_what_stock_code_sends() {
     for size in SIZES {
         let batches = || payload(size);
         let request = produce(u64::MAX, batches());
-        assert_eq!(frames([request.clone()]).concat(), stock(&request));
+        assert_eq!(bytes(&request), stock(&request));
+
+        let head = produce(u64::MAX, Bytes::new());
+        let cut = |at: usize| batches().split_off(at.min(size));
+        let pieces = vec![batches().slice(..size.min(9_000)), Bytes::new(), cut(9_000)];
+        assert_eq!(bytes(&ProduceBatches { head, batches: pieces }), stock(&request));
 
         let pushed = v1::FetchStreamResponse { partition: Some(fetched(batches())) };
-        assert_eq!(frames([pushed.clone()]).concat(), stock(&pushed));
+        assert_eq!(bytes(&pushed), stock(&pushed));
 
         let partitions = vec![fetched(batches()), fetched(Bytes::new()), fetched(batches())];
         let answer = v1::FetchResponse { partitions };
-        assert_eq!(frames([answer.clone()]).concat(), stock(&answer));
+        assert_eq!(bytes(&answer), stock(&answer));
     }
     let nothing = v1::FetchStreamResponse { partition: None };
-    assert_eq!(frames([nothing.clone()]).concat(), stock(&nothing));
+    assert_eq!(bytes(&nothing), stock(&nothing));
     let credit = v1::FetchStreamRequest { credit_bytes: 5, ..Default::default() };
-    assert_eq!(frames([credit.clone()]).concat(), stock(&credit));
+    assert_eq!(bytes(&credit), stock(&credit));
     let answer = v1::ProduceStreamResponse { base_offset: Some(0), ..Default::default() };
-    assert_eq!(frames([answer.clone()]).concat(), stock(&answer));
+    assert_eq!(bytes(&answer), stock(&answer));
     let answer = v1::ProduceResponse { base_offset: Some(0), ..Default::default() };
-    assert_eq!(frames([answer.clone()]).concat(), stock(&answer));
+    assert_eq!(bytes(&answer), stock(&answer));
 }
 
 #[test]
 fn a_large_payload_is_copied_neither_out_nor_in() {
     let batches = payload(1 << 20);
-    let sent = frames([produce(1, batches.clone())]);
+    let sent = answers([produce(1, batches.clone())]);
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[1].as_ptr(), batches.as_ptr());
     let (messages, end) = read::<v1::ProduceStreamRequest>(request(sent));
@@ -156,17 +182,37 @@ fn a_large_payload_is_copied_neither_out_nor_in() {
 }
 
 #[test]
+fn the_pieces_of_a_request_are_not_copied_and_arrive_as_one() {
+    let pieces = [payload(8 * 1024), payload(100_000)];
+    let head = produce(1, Bytes::new());
+    let message = ProduceBatches { head, batches: pieces.to_vec() };
+    let mut sent = data_of(Requests::new(ready([message])));
+    assert_eq!(sent.len(), 1);
+    let mut slices = [IoSlice::new(&[]); 8];
+    assert_eq!(sent[0].chunks_vectored(&mut slices), 3);
+    assert_eq!(slices[1].as_ptr(), pieces[0].as_ptr());
+    assert_eq!(slices[2].as_ptr(), pieces[1].as_ptr());
+
+    let remaining = sent[0].remaining();
+    let (messages, _) =
+        read::<v1::ProduceStreamRequest>(request([sent[0].copy_to_bytes(remaining)]));
+    assert_eq!(messages, [produce(1, Bytes::from(pieces.concat()))]);
+}
+
+#[test]
 fn small_messages_that_are_ready_together_are_sent_together_up_to_a_bound() {
-    let sent = frames((0..100).map(|id| produce(id, payload(4_000))));
-    assert!(sent.len() < 10, "{}", sent.len());
-    assert!(sent.iter().all(|frame| frame.len() < 70_000));
-    assert_eq!(read::<v1::ProduceStreamRequest>(request(sent)).0.len(), 100);
+    let messages = || (0..100).map(|id| produce(id, payload(4_000)));
+    for sent in [answers(messages()), requests(messages())] {
+        assert!(sent.len() < 10, "{}", sent.len());
+        assert!(sent.iter().all(|frame| frame.len() < 70_000));
+        assert_eq!(read::<v1::ProduceStreamRequest>(request(sent)).0.len(), 100);
+    }
 }
 
 #[test]
 fn what_is_ready_does_not_wait_for_what_is_not() {
     let messages = stream::iter([Ok(produce(1, payload(10)))]).chain(stream::pending());
-    let mut body = pin!(Outgoing::request(messages));
+    let mut body = pin!(Answers::new(messages));
     let mut context = Context::from_waker(Waker::noop());
     // Those who are due to run have one turn.
     assert!(body.as_mut().poll_frame(&mut context).is_pending());
@@ -183,7 +229,7 @@ fn an_answer_ends_with_its_status_behind_what_was_answered_before() {
     let after = |end: Option<Status>| {
         let messages = [Ok(answer.clone())].into_iter().chain(end.map(Err));
         let messages: Vec<Result<_, Status>> = messages.collect();
-        let response = http::Response::new(Body::new(Outgoing::response(stream::iter(messages))));
+        let response = http::Response::new(Body::new(Answers::new(stream::iter(messages))));
         read(Incoming::<v1::ProduceStreamResponse>::of_response(response).unwrap())
     };
     let (messages, end) = after(None);
@@ -195,10 +241,8 @@ fn an_answer_ends_with_its_status_behind_what_was_answered_before() {
 
 #[test]
 fn a_message_too_large_is_not_sent() {
-    let mut body = pin!(Outgoing::request(stream::iter([Ok(produce(
-        1,
-        Bytes::from(vec![0; MAX_MESSAGE_BYTES])
-    ))])));
+    let message = produce(1, Bytes::from(vec![0; MAX_MESSAGE_BYTES]));
+    let mut body = pin!(Requests::new(ready([message])));
     let mut context = Context::from_waker(Waker::noop());
     let Poll::Ready(Some(Err(status))) = body.as_mut().poll_frame(&mut context) else {
         panic!("it is sent");
@@ -213,7 +257,7 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
         let sent: Vec<_> = (0..).zip(sizes).map(|(id, size)| produce(id, payload(size))).collect();
-        let mut rest = Bytes::from(frames(sent.clone()).concat());
+        let mut rest = Bytes::from(requests(sent.clone()).concat());
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(rest.len() + 1)).collect();
         cuts.sort_unstable();
         let mut pieces = Vec::new();

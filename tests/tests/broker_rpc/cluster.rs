@@ -219,12 +219,17 @@ pub(crate) fn partition_at(topic: &str, offset: u64) -> FetchPartition {
 
 /// A batch as a client library builds it.
 pub(crate) fn batch(compression: Compression, values: &[&str]) -> Bytes {
+    batch_builder(compression, values).build().unwrap().bytes().clone()
+}
+
+/// The same, to be built.
+pub(crate) fn batch_builder(compression: Compression, values: &[&str]) -> BatchBuilder {
     let mut builder = BatchBuilder::new(compression);
     for value in values {
         let now = Timestamp::from_millis(1_000);
         builder.push(now, None, Some(value.as_bytes()), &[]).unwrap();
     }
-    builder.build().unwrap().bytes().clone()
+    builder
 }
 
 /// Offsets and values of fetched batches.

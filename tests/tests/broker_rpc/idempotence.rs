@@ -8,7 +8,7 @@ use record::{BatchProducer, Compression};
 use types::{ProducerEpoch, ProducerId, Sequence};
 use wire::v1::broker::{InitProducerIdRequest, InitProducerIdResponse};
 
-use crate::cluster::{Broker, Cluster, batch, reason, records};
+use crate::cluster::{Broker, Cluster, batch, batch_builder, reason, records};
 
 const NO_WAIT: Duration = Duration::ZERO;
 
@@ -27,13 +27,14 @@ async fn init(broker: &mut Broker, life: Option<Life>) -> Life {
 
 /// A batch in a producer's name; its first record has this number.
 fn numbered((id, epoch): Life, sequence: u32, values: &[&str]) -> Bytes {
-    let plain = record::Batch::verify(batch(Compression::None, values)).unwrap();
+    let mut builder = batch_builder(Compression::None, values);
     let producer = BatchProducer {
         id: ProducerId::new(id),
         epoch: ProducerEpoch::new(u16::try_from(epoch).unwrap()).unwrap(),
         base_sequence: Sequence::new(sequence),
     };
-    plain.produced_by(producer).bytes().clone()
+    builder.produced_by(producer);
+    builder.build().unwrap().bytes().clone()
 }
 
 async fn produce(broker: &mut Broker, batches: Bytes) -> Result<u64, String> {

@@ -12,7 +12,7 @@ use wire::v1::broker as v1;
 
 use super::partitions::StreamId;
 use crate::ClientError;
-use crate::connection::{connect, within};
+use crate::connection::{connect_for_bulk, within};
 
 /// What a stream brings.
 #[derive(Debug)]
@@ -96,8 +96,9 @@ async fn pump(
     requests: mpsc::Receiver<v1::FetchStreamRequest>,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), ClientError> {
-    let (channel, requests) = (connect(address).await?, ReceiverStream::new(requests));
-    let opening = framed::call(channel, framed::path::FETCH_STREAM, requests);
+    let requests = ReceiverStream::new(requests);
+    let connection = connect_for_bulk(address).await?;
+    let opening = connection.call(framed::path::FETCH_STREAM, requests);
     let mut inbound: Incoming<v1::FetchStreamResponse> =
         within(open_timeout, "FetchStream", opening).await?;
     loop {

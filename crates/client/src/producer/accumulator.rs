@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use record::{BatchBuilder, Compression, HEADER_LEN, Header, RecordError, record_size_bound};
 use types::{PartitionId, Timestamp, TopicName, TopicPartition};
 
@@ -33,14 +34,21 @@ pub(crate) struct Gathering {
 pub(crate) struct NewRecord<'a> {
     pub(crate) timestamp: Timestamp,
     pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a Bytes>,
     pub(crate) headers: &'a [Header],
 }
 
 impl NewRecord<'_> {
     /// Most bytes it takes in a batch.
     pub(crate) fn size(&self) -> usize {
-        record_size_bound(self.key, self.value, self.headers)
+        record_size_bound(self.key, self.value.map(Bytes::as_ref), self.headers)
+    }
+
+    /// Most bytes of it that are copied into a batch.
+    fn copied_size(&self, compression: Compression) -> usize {
+        let value = self.value.map_or(0, Bytes::len);
+        let kept = if BatchBuilder::shares(compression, value) { value } else { 0 };
+        self.size() - kept
     }
 }
 
@@ -161,8 +169,10 @@ impl<T: Clone + PartialEq> Accumulator<T> {
             return Ok(Appended { ticket: last.ticket.clone(), index, wake: Wake::Nobody });
         }
         // Where batches pile up, the next one becomes as large as the last.
-        let bytes = queue.waiting.back().map_or(0, Pending::plain_size).max(HEADER_LEN + size);
-        let builder = BatchBuilder::with_capacity(self.gathering.compression, bytes);
+        let compression = self.gathering.compression;
+        let least = HEADER_LEN + record.copied_size(compression);
+        let bytes = queue.waiting.back().map_or(0, Pending::written_size).max(least);
+        let builder = BatchBuilder::with_capacity(compression, bytes);
         let mut batch = Pending::new(new_batch(), builder);
         let index = batch.push(record)?;
         let ticket = batch.ticket.clone();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use record::{Batch, BatchBuilder, BatchProducer, RecordError};
+use record::{BatchBuilder, BatchProducer, ProducedBatch, RecordError};
 
 use super::accumulator::{NewBatch, NewRecord};
 use super::delivery::Outcome;
@@ -43,9 +43,9 @@ impl<T> Pending<T> {
         self.builder.record_count()
     }
 
-    /// Bytes so far, before they are packed.
-    pub(super) fn plain_size(&self) -> usize {
-        self.builder.plain_size()
+    /// Bytes so far, without the values that are not copied.
+    pub(super) fn written_size(&self) -> usize {
+        self.builder.written_size()
     }
 
     /// Whether a record of at most `size` bytes still fits.
@@ -57,7 +57,7 @@ impl<T> Pending<T> {
     pub(super) fn push(&mut self, record: NewRecord<'_>) -> Result<u32, RecordError> {
         let NewRecord { timestamp, key, value, headers } = record;
         let index = self.builder.record_count();
-        self.builder.push(timestamp, key, value, headers)?;
+        self.builder.push_shared(timestamp, key, value, headers)?;
         self.memory += record.size();
         Ok(index)
     }
@@ -69,7 +69,7 @@ impl<T> Pending<T> {
         if let Some(producer) = producer {
             builder.produced_by(producer);
         }
-        match builder.build() {
+        match builder.produce() {
             Ok(batch) => Ok(Sealed { ticket, memory, failures, last_failure, opened, batch }),
             Err(error) => Err(Unsealed { ticket, memory, records, error }),
         }
@@ -96,7 +96,7 @@ pub(super) struct Sealed<T> {
     pub(super) failures: u32,
     pub(super) last_failure: Option<ClientError>,
     pub(super) opened: Duration,
-    pub(super) batch: Batch,
+    pub(super) batch: ProducedBatch,
 }
 
 /// A batch that has met its fate.

@@ -25,7 +25,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use record::{Batch, BatchProducer};
+use record::{BatchProducer, ProducedBatch};
 use types::{Offset, PRODUCER_REMEMBERED, ProducerEpoch, ProducerId, Sequence, TopicPartition};
 
 use super::batch::{Pending, Sealed, Settled, Unsealed};
@@ -107,6 +107,14 @@ enum Run {
     Broken,
 }
 
+/// Whether to look at every batch for one that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failed {
+    /// All are under way, and in no doubt.
+    None,
+    Perhaps,
+}
+
 #[derive(Debug)]
 struct Sent<T> {
     sealed: Sealed<T>,
@@ -136,7 +144,7 @@ pub(super) struct Dispatch {
     pub(super) number: u64,
     /// How many failures the lane knew of: one that it did not must not be overtaken.
     pub(super) failures: u64,
-    pub(super) batch: Batch,
+    pub(super) batch: ProducedBatch,
 }
 
 /// What an answer came to.
@@ -157,6 +165,7 @@ pub(super) struct Lane<T> {
     settings: LaneSettings,
     /// Oldest first.
     sent: VecDeque<Sent<T>>,
+    failed: Failed,
     life: Option<Life>,
     run: Run,
     /// Somebody else has written under the life's id: the next one needs another.
@@ -177,6 +186,7 @@ impl<T> Lane<T> {
             partition,
             settings,
             sent: VecDeque::new(),
+            failed: Failed::None,
             life: None,
             run: Run::Whole,
             usurped: false,
@@ -191,7 +201,7 @@ impl<T> Lane<T> {
     /// How many batches it can take now, if `fresh` is an id to begin a life with.
     pub(super) fn room(&self, fresh: Option<ProducerId>) -> usize {
         // Behind a batch in doubt, no more than was under way with it: so the log knows it again.
-        if self.is_troubled() || self.sent.iter().any(|sent| sent.doubt == Doubt::Yes) {
+        if self.is_troubled() || self.any_failed(|sent| sent.doubt == Doubt::Yes) {
             return 0;
         }
         match self.settings.tracking {
@@ -228,7 +238,12 @@ impl<T> Lane<T> {
 
     /// Whether something is to be sent again, or given up if it comes to that.
     pub(super) fn is_troubled(&self) -> bool {
-        self.sent.iter().any(|sent| sent.stage == Stage::ToBeSentAgain)
+        self.any_failed(|sent| sent.stage == Stage::ToBeSentAgain)
+    }
+
+    /// Whether that is so of any, which it is of none that has not failed.
+    fn any_failed(&self, is_so: impl Fn(&Sent<T>) -> bool) -> bool {
+        self.failed == Failed::Perhaps && self.sent.iter().any(is_so)
     }
 
     /// When there is something to do if nothing else happens.
@@ -378,6 +393,7 @@ impl<T> Lane<T> {
         let retries = self.settings.retries;
         let Some(sent) = self.sent.get_mut(index) else { return Answered::Stale };
         sent.stage = Stage::ToBeSentAgain;
+        self.failed = Failed::Perhaps;
         if retries <= sent.sealed.failures {
             return self.give_up(index, cause);
         }
@@ -426,7 +442,7 @@ impl<T> Lane<T> {
     fn given_up(&self, sent: Sent<T>, cause: ClientError) -> Settled<T> {
         let Sealed { ticket, memory, batch, .. } = sent.sealed;
         let (topic_partition, cause) = (self.partition.clone(), Box::new(cause));
-        let records = batch.header().record_count;
+        let records = batch.record_count();
         let outcome: Outcome = Err(match sent.doubt {
             Doubt::No => ClientError::NotDelivered { topic_partition, records, cause },
             Doubt::Yes => ClientError::OutcomeUnknown { topic_partition, records, cause },
@@ -470,7 +486,7 @@ impl<T> Lane<T> {
         let Some(mut life) = self.next_life(fresh) else { return };
         for sent in &mut self.sent {
             sent.sealed.batch =
-                sent.sealed.batch.produced_by(life.number(sent.sealed.batch.header().record_count));
+                sent.sealed.batch.produced_by(life.number(sent.sealed.batch.record_count()));
             sent.doubt = Doubt::No;
         }
         self.life = Some(life);
@@ -489,16 +505,24 @@ impl<T> Lane<T> {
     }
 
     fn take_out(&mut self, index: usize) -> Option<Sent<T>> {
-        self.sent.remove(index)
+        let sent = self.sent.remove(index);
+        let has_failed =
+            |sent: &Sent<T>| sent.stage == Stage::ToBeSentAgain || sent.doubt == Doubt::Yes;
+        if !self.any_failed(has_failed) {
+            self.failed = Failed::None;
+        }
+        sent
     }
 
     fn set_doubt(&mut self, index: usize) {
+        self.failed = Failed::Perhaps;
         if let Some(sent) = self.sent.get_mut(index) {
             sent.doubt = Doubt::Yes;
         }
     }
 
     fn set_stage(&mut self, index: usize, stage: Stage) {
+        self.failed = Failed::Perhaps;
         if let Some(sent) = self.sent.get_mut(index) {
             sent.stage = stage;
         }

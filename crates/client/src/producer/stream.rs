@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use record::ProducedBatch;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamExt;
@@ -21,7 +22,7 @@ use self::outbox::{Late, Outbox, Request, Serial};
 use super::lane::Dispatch;
 use super::verdict::{Failure, is_final};
 use crate::ClientError;
-use crate::connection::{connect, within};
+use crate::connection::{connect_for_bulk, within};
 
 /// Most batches that a stream has and that are not answered: what they hold is within the
 /// producer's memory, and this is what they cost besides.
@@ -120,10 +121,10 @@ async fn tell(answers: &mpsc::Sender<Answer>, answer: Answer) {
 async fn open(
     settings: &StreamSettings,
 ) -> Result<(Outbound, Incoming<v1::ProduceStreamResponse>), ClientError> {
-    let channel = connect(&settings.address).await?;
+    let connection = connect_for_bulk(&settings.address).await?;
     let (outbound, requests) = mpsc::channel(MAX_UNDER_WAY);
     let requests = ReceiverStream::new(requests).filter_map(|claim: Claim| claim.take());
-    let opening = framed::call(channel, framed::path::PRODUCE_STREAM, requests);
+    let opening = connection.call(framed::path::PRODUCE_STREAM, requests);
     let inbound = within(settings.request_timeout, "ProduceStream", opening).await?;
     Ok((outbound, inbound))
 }
@@ -254,12 +255,13 @@ impl<'a> Stream<'a> {
             timeout_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
             ..v1::ProduceStreamRequest::default()
         };
-        let batches =
-            attempts.iter().map(|attempt| attempt.dispatch.batch.bytes().clone()).collect();
+        let in_order = || attempts.iter().map(|attempt| &attempt.dispatch.batch);
+        let mut batches = Vec::with_capacity(in_order().map(ProducedBatch::piece_count).sum());
+        in_order().for_each(|batch| batches.extend(batch.pieces()));
         let failures = attempts.iter().map(|attempt| attempt.dispatch.failures).max();
         let parts = attempts.iter().map(|Attempt { dispatch, .. }| Part {
             number: dispatch.number,
-            records: u64::from(dispatch.batch.header().last_offset_delta) + 1,
+            records: u64::from(dispatch.batch.record_count()),
         });
         let claim = Claim::new(ProduceBatches { head, batches });
         let deadline = Instant::now() + timeout + GRACE;

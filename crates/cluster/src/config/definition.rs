@@ -29,22 +29,20 @@ impl Definition {
     ///
     /// [`ConfigError::InvalidValue`] says what is possible.
     pub fn validate(&self, value: &str) -> Result<(), ConfigError> {
-        let (valid, expected) = match self.values {
+        let is_valid = match self.values {
             Values::Integer { min, max } => {
-                let number = value.parse::<i64>();
-                let valid = number.is_ok_and(|number| (min..=max).contains(&number));
-                let expected = if max == i64::MAX {
-                    format!("a whole number from {min}")
-                } else {
-                    format!("a whole number from {min} to {max}")
-                };
-                (valid, expected)
+                value.parse::<i64>().is_ok_and(|number| (min..=max).contains(&number))
             }
-            Values::OneOf(words) => (words.contains(&value), words.join(" or ")),
+            Values::OneOf(words) => words.contains(&value),
         };
-        if valid {
+        if is_valid {
             return Ok(());
         }
+        let expected = match self.values {
+            Values::Integer { min, max: i64::MAX } => format!("a whole number from {min}"),
+            Values::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Values::OneOf(words) => words.join(" or "),
+        };
         Err(ConfigError::InvalidValue { name: self.name, value: value.to_owned(), expected })
     }
 }

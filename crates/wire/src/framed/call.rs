@@ -1,13 +1,12 @@
-use futures::stream::{self, Stream, StreamExt};
-use http::header::{CONTENT_TYPE, HeaderValue, TE};
-use http::{Method, Request, Response, Uri, Version};
+use futures::stream::{self, Stream};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Request, Response};
 use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::client::GrpcService;
-use tonic::transport::Channel;
 
-use super::{Framed, Incoming, Outgoing};
+use super::outgoing::Answers;
+use super::{Framed, Incoming};
 
 /// Methods of `dohle.broker.v1.BrokerService` that carry batches, as HTTP/2 names them.
 pub mod path {
@@ -21,7 +20,7 @@ pub mod path {
     pub const FETCH_STREAM: &str = "/dohle.broker.v1.BrokerService/FetchStream";
 }
 
-const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+pub(super) const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Answers a call with many messages in either direction. `handle` is what a method of generated
 /// code would be.
@@ -73,41 +72,9 @@ where
         Ok(answer) => answer.into_parts(),
         Err(status) => return status.into_http(),
     };
-    let mut response = Response::new(Body::new(Outgoing::response(answers)));
+    let mut response = Response::new(Body::new(Answers::new(answers)));
     *response.headers_mut() = metadata.into_headers();
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     *response.extensions_mut() = extensions;
     response
-}
-
-/// Calls `path` (`/package.Service/Method`) with these messages. Returns as soon as the server
-/// has accepted the call; both directions then go on independently.
-///
-/// # Errors
-///
-/// The server cannot be reached, or refuses the call.
-pub async fn call<T, U>(
-    mut channel: Channel,
-    path: &'static str,
-    messages: impl Stream<Item = T> + Send + 'static,
-) -> Result<tonic::Response<Incoming<U>>, Status>
-where
-    T: Framed + 'static,
-    U: Message + Default,
-{
-    let mut request = Request::new(Body::new(Outgoing::request(messages.map(Ok))));
-    *request.method_mut() = Method::POST;
-    *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = Uri::from_static(path);
-    request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
-    request.headers_mut().insert(CONTENT_TYPE, GRPC);
-    std::future::poll_fn(|context| GrpcService::<Body>::poll_ready(&mut channel, context))
-        .await
-        .map_err(failed)?;
-    let response = GrpcService::call(&mut channel, request).await.map_err(failed)?;
-    Incoming::of_response(response).map(tonic::Response::new)
-}
-
-fn failed(error: tonic::transport::Error) -> Status {
-    Status::from_error(Box::new(error))
 }

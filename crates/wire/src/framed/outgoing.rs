@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,25 +10,34 @@ use tonic::Status;
 
 use super::Framed;
 use super::incoming::PREFIX_BYTES;
+use super::rope::Rope;
 use crate::transport::MAX_MESSAGE_BYTES;
 
-/// A payload smaller than this is copied: an HTTP/2 frame of its own costs more.
-const COPIED_BELOW: usize = 32 * 1024;
+/// A payload smaller than this is copied, if it needs an HTTP/2 frame of its own otherwise.
+const FRAMED_FROM: usize = 32 * 1024;
+/// The same if it can be a piece of a frame.
+const LINKED_FROM: usize = 8 * 1024;
 /// Small messages that are ready together are sent together, up to about this many bytes.
 const GATHERED: usize = 64 * 1024;
 /// Most bytes that are kept ready for what is small.
-const LARGEST_SMALL: usize = GATHERED + COPIED_BELOW;
+const LARGEST_SMALL: usize = GATHERED + FRAMED_FROM;
 
 /// Messages on their way out: what is small in one buffer, payloads as they are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Frames {
-    ready: VecDeque<Bytes>,
+    ready: Rope,
     small: BytesMut,
+    /// Bytes from which on a payload stays where it is.
+    uncopied_from: usize,
     /// Bytes of what was small when it went out last: the next will be like it.
     usual: usize,
 }
 
 impl Frames {
+    fn new(uncopied_from: usize) -> Self {
+        Self { ready: Rope::default(), small: BytesMut::new(), uncopied_from, usual: 0 }
+    }
+
     /// Where everything goes that is not a payload.
     pub(super) const fn small(&mut self) -> &mut BytesMut {
         &mut self.small
@@ -37,11 +45,11 @@ impl Frames {
 
     /// Puts a payload behind what is there.
     pub(super) fn payload(&mut self, payload: Bytes) {
-        if payload.len() < COPIED_BELOW {
+        if payload.len() < self.uncopied_from {
             self.small.extend_from_slice(&payload);
         } else {
             self.close();
-            self.ready.push_back(payload);
+            self.ready.push(payload);
         }
     }
 
@@ -50,7 +58,7 @@ impl Frames {
         if !self.small.is_empty() {
             self.usual = self.small.len();
             // Whole, so that what is left of it goes with it.
-            self.ready.push_back(mem::take(&mut self.small).freeze());
+            self.ready.push(mem::take(&mut self.small).freeze());
         }
     }
 
@@ -70,13 +78,12 @@ impl Frames {
     }
 }
 
-/// The body of one direction of a call: its messages, framed as gRPC has it, and for a response
-/// the status behind them.
+/// What one side sends, framed as gRPC has it.
 ///
 /// Polls for messages only when everything before them was taken, so that it holds one at a time,
 /// or a few small ones.
 #[derive(Debug)]
-pub struct Outgoing<S> {
+struct Outgoing<S> {
     messages: Pin<Box<S>>,
     frames: Frames,
     ends_with: EndsWith,
@@ -112,20 +119,10 @@ where
     T: Framed,
     S: Stream<Item = Result<T, Status>>,
 {
-    /// What a client sends. An error cuts the request off.
-    pub fn request(messages: S) -> Self {
-        Self::new(messages, EndsWith::Nothing)
-    }
-
-    /// What a server answers, up to the first error.
-    pub fn response(messages: S) -> Self {
-        Self::new(messages, EndsWith::Status)
-    }
-
-    fn new(messages: S, ends_with: EndsWith) -> Self {
+    fn new(messages: S, ends_with: EndsWith, uncopied_from: usize) -> Self {
         Self {
             messages: Box::pin(messages),
-            frames: Frames::default(),
+            frames: Frames::new(uncopied_from),
             ends_with,
             company: Company::Awaited,
             rest: Rest::Messages,
@@ -139,7 +136,7 @@ where
     /// answers too. Without that each would be a frame, a write and a wakeup of its own.
     fn poll_gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while matches!(self.rest, Rest::Messages)
-            && self.frames.ready.is_empty()
+            && self.frames.ready.len() == 0
             && self.frames.small.len() < GATHERED
         {
             let encoded = match self.messages.as_mut().poll_next(context) {
@@ -164,7 +161,8 @@ where
         Poll::Ready(())
     }
 
-    fn end(&mut self) -> Option<Result<Frame<Bytes>, Status>> {
+    /// The last frame of all, if there is one.
+    fn end<D>(&mut self) -> Option<Result<Frame<D>, Status>> {
         let Rest::End(status) = mem::replace(&mut self.rest, Rest::Nothing) else {
             return None;
         };
@@ -179,7 +177,57 @@ where
     }
 }
 
-impl<T, S> Body for Outgoing<S>
+/// The body of a request: its messages. A frame is all that is ready, in the pieces in which it
+/// lies, so that whoever takes a message in finds it in one piece.
+#[derive(Debug)]
+pub struct Requests<S>(Outgoing<S>);
+
+impl<T, S> Requests<S>
+where
+    T: Framed,
+    S: Stream<Item = Result<T, Status>>,
+{
+    /// An error among the messages cuts the request off.
+    pub fn new(messages: S) -> Self {
+        Self(Outgoing::new(messages, EndsWith::Nothing, LINKED_FROM))
+    }
+}
+
+impl<T, S> Body for Requests<S>
+where
+    T: Framed,
+    S: Stream<Item = Result<T, Status>>,
+{
+    type Data = Rope;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Rope>, Status>>> {
+        ready!(self.0.poll_gather(context));
+        let ready = mem::take(&mut self.0.frames.ready);
+        Poll::Ready(if ready.len() == 0 { self.0.end() } else { Some(Ok(Frame::data(ready))) })
+    }
+}
+
+/// The body of a response: its messages, up to the first error, and the status behind them. Of what
+/// is ready each piece is a frame, since servers have bodies of that kind only.
+#[derive(Debug)]
+pub struct Answers<S>(Outgoing<S>);
+
+impl<T, S> Answers<S>
+where
+    T: Framed,
+    S: Stream<Item = Result<T, Status>>,
+{
+    /// The first error is the status.
+    pub fn new(messages: S) -> Self {
+        Self(Outgoing::new(messages, EndsWith::Status, FRAMED_FROM))
+    }
+}
+
+impl<T, S> Body for Answers<S>
 where
     T: Framed,
     S: Stream<Item = Result<T, Status>>,
@@ -191,10 +239,10 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        ready!(self.poll_gather(context));
-        let next = match self.frames.ready.pop_front() {
+        ready!(self.0.poll_gather(context));
+        let next = match self.0.frames.ready.pop() {
             Some(bytes) => Some(Ok(Frame::data(bytes))),
-            None => self.end(),
+            None => self.0.end(),
         };
         Poll::Ready(next)
     }

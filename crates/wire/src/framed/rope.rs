@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Bytes in the pieces in which the network brought them.
+/// Bytes in the pieces in which they lie.
 #[derive(Debug, Default)]
-pub(super) struct Rope {
+pub struct Rope {
     /// None of them empty.
     pieces: VecDeque<Bytes>,
     len: usize,
@@ -17,6 +18,13 @@ impl Rope {
             self.len = self.len.saturating_add(piece.len());
             self.pieces.push_back(piece);
         }
+    }
+
+    /// Takes the first piece.
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
+        let first = self.pieces.pop_front()?;
+        self.len = self.len.saturating_sub(first.len());
+        Some(first)
     }
 
     /// How many bytes there are.
@@ -34,6 +42,11 @@ impl Buf for Rope {
 
     fn chunk(&self) -> &[u8] {
         self.pieces.front().map_or(&[], |first| first)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let filled = slices.iter_mut().zip(&self.pieces);
+        filled.map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
     }
 
     fn advance(&mut self, count: usize) {
@@ -105,6 +118,16 @@ mod tests {
         rope.advance(10);
         let part = rope.copy_to_bytes(90);
         assert_eq!(part.as_ptr(), piece.slice(10..).as_ptr());
+    }
+
+    #[test]
+    fn it_is_written_piece_by_piece_as_far_as_there_is_room() {
+        let rope = rope(&[b"ab", b"c", b"def"]);
+        let mut slices = [IoSlice::new(&[]); 4];
+        assert_eq!(rope.chunks_vectored(&mut slices), 3);
+        assert_eq!(slices.map(|slice| slice.to_vec()).concat(), b"abcdef");
+        assert_eq!(rope.chunks_vectored(&mut slices[..2]), 2);
+        assert_eq!(rope.chunks_vectored(&mut []), 0);
     }
 
     #[test]

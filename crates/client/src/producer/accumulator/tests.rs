@@ -36,7 +36,7 @@ impl Harness {
         let record = NewRecord {
             timestamp: Timestamp::from_millis(0),
             key: None,
-            value: Some(b"value"),
+            value: Some(&Bytes::from_static(b"value")),
             headers: &[],
         };
         let Self { tickets, batch_bytes, .. } = self;

@@ -1,5 +1,6 @@
 mod simulation;
 
+use bytes::Bytes;
 use record::{BatchBuilder, Compression};
 use types::{PartitionId, Reason, Timestamp, TopicName};
 use wire::RemoteError;
@@ -24,7 +25,7 @@ fn pending(number: u32, records: u32, opened: Duration) -> Pending<u32> {
     let batch = NewBatch { ticket: number, limit: usize::MAX, opened };
     let mut pending = Pending::new(batch, BatchBuilder::new(Compression::None));
     for _ in 0..records {
-        let value = number.to_be_bytes();
+        let value = Bytes::copy_from_slice(&number.to_be_bytes());
         let timestamp = Timestamp::from_millis(0);
         let record = NewRecord { timestamp, key: None, value: Some(&value), headers: &[] };
         pending.push(record).unwrap();
@@ -110,8 +111,12 @@ impl Harness {
     }
 }
 
-fn life(batch: &Batch) -> (u16, u32) {
-    let producer = batch.header().producer.unwrap();
+fn producer(batch: &ProducedBatch) -> Option<BatchProducer> {
+    batch.clone().into_batch().unwrap().header().producer
+}
+
+fn life(batch: &ProducedBatch) -> (u16, u32) {
+    let producer = producer(batch).unwrap();
     (producer.epoch.get(), producer.base_sequence.unwrap().get())
 }
 
@@ -399,7 +404,7 @@ fn without_tracking_one_batch_is_under_way_and_a_doubt_is_told() {
     let untracked = pending(0, 2, Duration::ZERO);
     let Dispatch { number, batch, .. } =
         harness.lane.send(untracked, None, Duration::ZERO).unwrap();
-    assert_eq!(batch.header().producer, None);
+    assert_eq!(producer(&batch), None);
     assert_eq!(harness.lane.room(None), 0);
     harness.under_way.push_back(number);
     is_unknown(harness.answer(lost()));

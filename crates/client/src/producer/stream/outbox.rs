@@ -14,8 +14,6 @@ use crate::ClientError;
 /// Bytes of the batches of one request, unless the first of them has more by itself. From here on a
 /// request costs little beside what is in it.
 const REQUEST_BYTES: usize = 256 * 1024;
-/// A batch as large as this goes by itself: it would have to be copied to lie beside others.
-const ALONE_FROM: usize = 32 * 1024;
 
 /// One partition's attempts.
 #[derive(Debug, Default)]
@@ -66,15 +64,11 @@ impl Queue {
         let mut taken = Vec::new();
         let mut room = REQUEST_BYTES;
         while let Some(next) = self.waiting.front() {
-            let size = next.dispatch.batch.bytes().len();
-            let is_first = taken.is_empty();
-            if !is_first && (ALONE_FROM <= size || room < size) {
+            let size = next.dispatch.batch.len();
+            if !taken.is_empty() && room < size {
                 break;
             }
             taken.extend(self.waiting.pop_front());
-            if ALONE_FROM <= size {
-                break;
-            }
             room = room.saturating_sub(size);
         }
         taken
@@ -165,7 +159,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use record::{Batch, BatchBuilder, Compression};
+    use record::{BatchBuilder, Compression, ProducedBatch};
     use types::{PartitionId, Timestamp, TopicName};
 
     use super::*;
@@ -175,11 +169,11 @@ mod tests {
         TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(number))
     }
 
-    fn batch(bytes: usize) -> Batch {
+    fn batch(bytes: usize) -> ProducedBatch {
         let mut builder = BatchBuilder::new(Compression::None);
         let value = Bytes::from(vec![b'v'; bytes]);
         builder.push(Timestamp::from_millis(1), None, Some(value.as_ref()), &[]).unwrap();
-        builder.build().unwrap()
+        builder.produce().unwrap()
     }
 
     fn attempt(of: u32, number: u64, failures: u64, bytes: usize) -> Attempt {
@@ -214,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_an_end_and_a_large_batch_goes_alone() {
+    fn a_request_has_an_end_unless_its_first_batch_exceeds_it() {
         let mut outbox = Outbox::default();
-        push(&mut outbox, 0, 0, &[100_000, 10, 10, 100_000, 10]);
-        for expected in [&[0][..], &[1, 2], &[3], &[4]] {
+        push(&mut outbox, 0, 0, &[300_000, 10, 100_000, 100_000, 100_000, 10]);
+        for expected in [&[0][..], &[1, 2, 3], &[4, 5]] {
             assert_eq!(numbers(outbox.next_request()), expected);
         }
         push(&mut outbox, 1, 10, &[30_000; 10]);

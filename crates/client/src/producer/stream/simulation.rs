@@ -232,7 +232,7 @@ impl<'a> World<'a> {
         let (ticket, opened) = (self.next_batch, self.now);
         let batch = NewBatch { ticket, limit: usize::MAX, opened };
         let mut pending = Pending::new(batch, BatchBuilder::new(Compression::None));
-        let value = ticket.to_be_bytes();
+        let value = Bytes::copy_from_slice(&ticket.to_be_bytes());
         for _ in 0..records {
             let timestamp = Timestamp::from_millis(0);
             let record = NewRecord { timestamp, key: None, value: Some(&value), headers: &[] };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use commit_log::{ProducerLimits, ProducerStates, Verdict as LogVerdict};
 use proptest::prelude::*;
+use record::Batch;
 use types::Coded;
 
 use super::*;
@@ -48,7 +49,7 @@ struct World {
     next_batch: u32,
     waiting: VecDeque<Pending<u32>>,
     /// Attempts on their way, by connection.
-    connections: Vec<VecDeque<(u64, Batch)>>,
+    connections: Vec<VecDeque<(u64, ProducedBatch)>>,
     /// Attempts of the connection in use that were not answered yet.
     unanswered: VecDeque<u64>,
     answers: VecDeque<(u64, Outcome)>,
@@ -119,7 +120,7 @@ impl World {
             Event::Arrive(index, turn) => {
                 let connection = index.index(self.connections.len());
                 if let Some((number, batch)) = self.connections[connection].pop_front() {
-                    self.arrive(number, &batch, turn);
+                    self.arrive(number, batch, turn);
                 }
             }
             Event::Hear => {
@@ -152,7 +153,8 @@ impl World {
     }
 
     /// An attempt reaches the log.
-    fn arrive(&mut self, number: u64, batch: &Batch, turn: Turn) {
+    fn arrive(&mut self, number: u64, batch: ProducedBatch, turn: Turn) {
+        let batch = &batch.into_batch().unwrap();
         let outcome = match turn {
             Turn::Takes => self.append(batch),
             Turn::Refuses => refused(Reason::Busy),
@@ -195,7 +197,7 @@ impl World {
         for _ in 0..1000 {
             let last = self.connections.len() - 1;
             while let Some((number, batch)) = self.connections[last].pop_front() {
-                self.arrive(number, &batch, Turn::Takes);
+                self.arrive(number, batch, Turn::Takes);
             }
             while !self.answers.is_empty() {
                 self.happen(Event::Hear);
@@ -205,7 +207,7 @@ impl World {
         // Stragglers can do no more harm now than before.
         for connection in 0..self.connections.len() {
             while let Some((number, batch)) = self.connections[connection].pop_front() {
-                self.arrive(number, &batch, Turn::Takes);
+                self.arrive(number, batch, Turn::Takes);
             }
         }
         assert_eq!(self.fates.len(), self.next_batch as usize, "every batch meets its fate");
