@@ -36,8 +36,9 @@ use crate::ClientError;
 use crate::backoff::wait;
 
 /// Most batches of a partition that have been sent and have no fate yet. They travel in a few
-/// requests, and there should always be enough for the next one.
-pub(super) const MAX_SENT: usize = 64;
+/// requests, and there should always be enough for the next one: these fill as many as may be under
+/// way if each has 16 KiB.
+pub(super) const MAX_SENT: usize = 160;
 
 /// What a lane does about a batch that may or may not be in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -141,12 +141,13 @@ fn is_not_delivered(settled: Option<Settled<u32>>) {
 #[test]
 fn many_batches_are_under_way_at_a_time_and_number_their_records() {
     let mut harness = Harness::new();
-    for batch in 0..64 {
+    let most = u32::try_from(MAX_SENT).unwrap();
+    for batch in 0..most {
         assert_eq!(harness.send(), (0, 2 * batch));
     }
     assert_eq!(harness.lane.room(harness.fresh), 0);
     harness.acknowledge();
-    assert_eq!(harness.send(), (0, 128));
+    assert_eq!(harness.send(), (0, 2 * most));
 }
 
 #[test]
