@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http_body::Body;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tonic::transport::server::TcpIncoming;
@@ -43,7 +44,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// A peer that does not answer within this is gone.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may take to come about.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same once its host's name is to be found, too: a name server may be down, and the next one is
+/// asked after a few seconds.
+pub(crate) const OPENING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server with the settings of this module.
 pub fn server() -> Server {
@@ -96,8 +100,16 @@ pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
 /// Whoever sends requests with such bodies, and what has to run for it.
 pub(crate) type Handshake<B> = (SendRequest<B>, Connection<TokioIo<TcpStream>, B, TokioExecutor>);
 
-/// The same settings on a connection that is made already.
-pub(crate) async fn handshake<B>(stream: TcpStream) -> hyper::Result<Handshake<B>>
+/// Makes the TCP connections of channels: to the first address of a host that answers.
+pub(crate) fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector
+}
+
+/// The settings of an [`endpoint`] on a connection that is made already: keep the two alike.
+pub(crate) async fn handshake<B>(stream: TokioIo<TcpStream>) -> hyper::Result<Handshake<B>>
 where
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
@@ -111,7 +123,7 @@ where
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .handshake(TokioIo::new(stream))
+        .handshake(stream)
         .await
 }
 

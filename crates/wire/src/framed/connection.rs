@@ -1,4 +1,4 @@
-use std::io;
+use std::error::Error;
 
 use futures::stream::{Stream, StreamExt};
 use http::header::{CONTENT_TYPE, HeaderValue, TE, USER_AGENT};
@@ -9,16 +9,16 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::http2::SendRequest;
 use prost::Message;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
+use tower::ServiceExt as _;
 
 use super::call::GRPC;
 use super::outgoing::Requests;
 use super::rope::Rope;
 use super::{Framed, Incoming};
-use crate::transport::{CONNECT_TIMEOUT, handshake};
+use crate::transport::{OPENING_TIMEOUT, connector, handshake};
 
 const OWN_NAME: HeaderValue =
     HeaderValue::from_static(concat!("dohle/", env!("CARGO_PKG_VERSION")));
@@ -47,12 +47,20 @@ pub enum ConnectError {
         /// Why.
         source: http::Error,
     },
-    /// Nobody takes connections there.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// No answer, within the time that a connection may take to come about.
-    #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
-    TimedOut,
+    /// There is no such host, or nobody takes connections there.
+    #[error("{address} cannot be reached")]
+    Unreachable {
+        /// What was given.
+        address: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// No answer, of whoever knows names or of the host itself.
+    #[error("{address} cannot be reached: no answer within {} s", OPENING_TIMEOUT.as_secs())]
+    TimedOut {
+        /// What was given.
+        address: String,
+    },
     /// Who answers does not speak HTTP/2.
     #[error(transparent)]
     Handshake(#[from] hyper::Error),
@@ -65,15 +73,19 @@ impl Connection {
     ///
     /// [`ConnectError`].
     pub async fn open(address: &str) -> Result<Self, ConnectError> {
-        uri(address, "/")?;
-        let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        let stream = connecting.map_err(|_elapsed| ConnectError::TimedOut)??;
-        stream.set_nodelay(true)?;
+        let host = uri(address, "/")?;
+        let address = || address.to_owned();
+        let stream = timeout(OPENING_TIMEOUT, connector().oneshot(host)).await;
+        let stream = stream.map_err(|_elapsed| ConnectError::TimedOut { address: address() })?;
+        let stream = stream.map_err(|source| {
+            let source = Box::new(source);
+            ConnectError::Unreachable { address: address(), source }
+        })?;
         let (requests, connection) = handshake(stream).await?;
-        // Ends by itself: with its only call, or once the other side is found to be gone. The call
-        // hears of every error.
+        // Hands the one request on to hyper, and ends. What hyper runs for the call ends with that,
+        // or once the other side is found to be gone. The call hears of every error.
         tokio::spawn(async move { connection.await.ok() });
-        Ok(Self { requests, address: address.to_owned() })
+        Ok(Self { requests, address: address() })
     }
 
     /// Calls `path` (`/package.Service/Method`) with these messages. Returns as soon as the server

@@ -49,7 +49,7 @@ fn put_around<T: Message>(
     Ok(())
 }
 
-/// A [`v1::ProduceStreamRequest`] whose `batches` lie where they were built, each by itself.
+/// A [`v1::ProduceStreamRequest`] whose `batches` are in pieces, wherever those lie.
 #[derive(Clone, Debug)]
 pub struct ProduceBatches {
     /// All but the batches.
