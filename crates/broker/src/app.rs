@@ -183,11 +183,13 @@ impl App {
         let served = running.serve(entrances, probes, fenced, shutdown).await;
         // Every queue is dropped by now, or will be once its place in it is used: the writer finishes
         // what it has and ends.
-        match tokio::task::spawn_blocking(|| writer.join()).await? {
+        match writer.join().await {
             // Whenever it happened, also while the broker stopped: nothing weighs more.
             Ok(Ended::Fenced(cause)) => Err(RunError::Fenced { directory: config.data_dir, cause }),
             Ok(Ended::Closed) => served,
-            Ok(Ended::WithoutUpkeep) | Err(WriterGone) => served.and(Err(RunError::WriterDied)),
+            Ok(Ended::WithoutUpkeep | Ended::Untold) | Err(WriterGone) => {
+                served.and(Err(RunError::WriterDied))
+            }
         }
     }
 }

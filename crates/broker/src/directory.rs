@@ -1,5 +1,6 @@
 //! The way to the data directory: a bounded queue to the thread that writes in it.
 
+mod answering;
 mod upkeep;
 mod writer;
 
@@ -147,7 +148,7 @@ impl WeakDirectoryQueue {
     }
 }
 
-/// Whoever gives appends to a log. The log's thread answers, so it must not be kept waiting.
+/// Whoever gives appends to a log. One task answers all of them, so it must not be kept waiting.
 pub(crate) trait Appender: Debug + Send + Sync {
     /// What became of the oldest append that was given and not answered.
     fn appended(self: Arc<Self>, answer: AppendResult);

@@ -2,7 +2,7 @@
 //! gives them to [`Directory`], many at a time, so that one sync answers all who wait for it.
 
 use std::io;
-use std::thread::{Builder, JoinHandle, yield_now};
+use std::thread::{self, Builder, yield_now};
 use std::time::Duration;
 
 use commit_log::{Append, AppendError, Directory, LogError, NewLog, UpkeepScope};
@@ -10,9 +10,11 @@ use daemon::clock::Clock;
 use disk::RealDisk;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{error, warn};
 use types::{Coded, Offset, Reason};
 
+use super::answering::{Answered, Telling};
 use super::upkeep::UpkeepThread;
 use super::{Appending, DirectoryQueue, Log, Request, WriterGone};
 use crate::disk_space::FullSeen;
@@ -35,17 +37,20 @@ pub(crate) enum Ended {
     Fenced(String),
     /// The thread for upkeep died, without which the journal and the logs fill up.
     WithoutUpkeep,
+    /// The task that tells answers died: nobody would hear of anything.
+    Untold,
 }
 
 /// The writer's thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    thread: JoinHandle<Ended>,
+    thread: thread::JoinHandle<Ended>,
+    telling: JoinHandle<()>,
 }
 
 impl Writer {
-    /// Starts the thread over an open directory. At most `queue` requests wait for it, and it
-    /// takes up at most `group_commit` of them together.
+    /// Starts the thread over an open directory, and on the caller's runtime what tells its answers.
+    /// At most `queue` requests wait for it, and it takes up at most `group_commit` of them together.
     ///
     /// # Errors
     ///
@@ -60,20 +65,23 @@ impl Writer {
         let (requests, queue) = mpsc::channel(queue);
         let upkeep = UpkeepThread::start(requests.downgrade())?;
         let Signals { full_seen, fenced } = signals;
-        let group = Group { appends: Vec::new(), waiting: Vec::new(), full_seen };
+        let (tell, telling) = Telling::start();
+        let group = Group { appends: Vec::new(), waiting: Vec::new(), full_seen, tell };
         let (created, fenced) = (Vec::new(), Some(fenced));
         let writing = Writing { directory, upkeep, clock, group, created, fenced };
         let company = Company::default();
         let thread = Builder::new()
             .name("directory-writer".to_owned())
             .spawn(move || writing.run(queue, group_commit, company))?;
-        Ok((DirectoryQueue { requests }, Self { thread }))
+        Ok((DirectoryQueue { requests }, Self { thread, telling }))
     }
 
-    /// Waits until everything queued is written and the directory is closed, its lock released.
-    /// Blocks: drop every [`DirectoryQueue`] first, and do not call it on a runtime's thread.
-    pub(crate) fn join(self) -> Result<Ended, WriterGone> {
-        self.thread.join().map_err(|_panic| WriterGone)
+    /// Waits until everything queued is written and told, and the directory is closed, its lock
+    /// released. Drop every [`DirectoryQueue`] first.
+    pub(crate) async fn join(self) -> Result<Ended, WriterGone> {
+        let ended = spawn_blocking(|| self.thread.join().map_err(|_panic| WriterGone)).await;
+        self.telling.await.map_err(|_died| WriterGone)?;
+        ended.map_err(|_stopped| WriterGone)?
     }
 }
 
@@ -149,10 +157,12 @@ impl Writing {
             self.tell_fence();
             company.note(size, self.clock.monotonic().saturating_sub(begun));
             // Once nobody can ask any more it ends by itself, with what it has done last.
-            if self.upkeep.is_dead() && !queue.is_closed() {
-                error!("the thread for upkeep of the data directory died");
+            if let Some(alone) = self.left_alone()
+                && !queue.is_closed()
+            {
+                error!(?alone, "the writer of the data directory was left alone");
                 let fenced = self.directory.fenced().map(ToOwned::to_owned);
-                return fenced.map_or(Ended::WithoutUpkeep, Ended::Fenced);
+                return fenced.map_or(alone, Ended::Fenced);
             }
         }
         if let Some(done) = self.upkeep.join() {
@@ -170,6 +180,15 @@ impl Writing {
             },
         };
         fenced.map_or(Ended::Closed, Ended::Fenced)
+    }
+
+    /// How it ends if those died whom it cannot do without.
+    fn left_alone(&self) -> Option<Ended> {
+        if self.upkeep.is_dead() {
+            Some(Ended::WithoutUpkeep)
+        } else {
+            self.group.tell.is_dead().then_some(Ended::Untold)
+        }
     }
 
     fn take(&mut self, request: Request) {
@@ -266,6 +285,7 @@ struct Group {
     appends: Vec<Append>,
     waiting: Vec<(Appending, OwnedSemaphorePermit)>,
     full_seen: FullSeen,
+    tell: Telling,
 }
 
 impl Group {
@@ -280,23 +300,29 @@ impl Group {
         }
         let outcomes = directory.step(&self.appends, clock.now());
         self.appends.clear();
-        for ((appending, memory), outcome) in self.waiting.drain(..).zip(outcomes) {
-            drop(memory);
-            // Logged here, since one who asked for no acks does not hear of it.
-            match &outcome {
-                // That the disk is too full was said when it became so, as was a fence.
-                Ok(_) | Err(AppendError::LowSpace { .. } | AppendError::Fenced(_)) => {}
-                Err(failure) if failure.reason() == Reason::StorageError => {
-                    error!(error = failure as &dyn std::error::Error, "append failed");
-                }
-                Err(failure) => {
-                    if failure.reason() == Reason::StorageFull {
-                        self.full_seen.tell();
-                    }
-                    warn!(error = failure as &dyn std::error::Error, "append was refused");
-                }
+        let answered = self.waiting.drain(..).zip(outcomes).map(|((appending, memory), answer)| {
+            if let Err(failure) = &answer {
+                log_failure(failure, &self.full_seen);
             }
-            appending.answer(outcome);
+            Answered { appending, answer, memory }
+        });
+        self.tell.tell(answered.collect());
+    }
+}
+
+/// Here, since one who asked for no acks does not hear of it.
+fn log_failure(failure: &AppendError, full_seen: &FullSeen) {
+    match failure.reason() {
+        // That the disk is too full was said when it became so, as was a fence.
+        _ if matches!(failure, AppendError::LowSpace { .. } | AppendError::Fenced(_)) => {}
+        Reason::StorageError => {
+            error!(error = failure as &dyn std::error::Error, "append failed");
+        }
+        reason => {
+            if reason == Reason::StorageFull {
+                full_seen.tell();
+            }
+            warn!(error = failure as &dyn std::error::Error, "append was refused");
         }
     }
 }
@@ -308,7 +334,6 @@ mod tests {
     use commit_log::{AppendAt, DirectoryConfig, LogConfig, LogKey};
     use tempfile::TempDir;
     use tokio::sync::Semaphore;
-    use tokio::task::spawn_blocking;
     use types::{DirectoryId, Durability, LeaderEpoch, PartitionId, TopicId};
 
     use super::*;
@@ -364,7 +389,7 @@ mod tests {
         // What it is about to sync is gone: the disk does not keep it.
         std::fs::remove_dir_all(folder.path().join(key.to_string())).unwrap();
         drop(queue);
-        let ended = spawn_blocking(|| writer.join()).await.unwrap().unwrap();
+        let ended = writer.join().await.unwrap();
         assert!(matches!(&ended, Ended::Fenced(cause) if cause.contains("cannot")), "{ended:?}");
         fenced.await.unwrap_err();
     }
@@ -381,7 +406,7 @@ mod tests {
         assert_eq!(refused.reason(), Reason::DirectoryFenced);
         fenced.await.unwrap();
         drop(queue);
-        let ended = spawn_blocking(|| writer.join()).await.unwrap().unwrap();
+        let ended = writer.join().await.unwrap();
         assert!(matches!(ended, Ended::Fenced(_)), "{ended:?}");
     }
 }

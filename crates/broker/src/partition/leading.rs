@@ -1,9 +1,9 @@
 //! The leader of one partition, stepped by whoever has something to tell it.
 //!
-//! A produce is brought by the request's own task, an answer of the log by the writer's thread: no
-//! task of the partition stands in between, whose waking would cost more than what it does. Each
-//! holds the lock for one step, and within it only hands on: to the writer's queue, in which the
-//! place was taken before, and to those who wait.
+//! A produce is brought by the request's own task, an answer of the log by the one task that tells
+//! all of them: no task of the partition stands in between, whose waking would cost more than what
+//! it does. Each holds the lock for one step, and within it only hands on: to the writer's queue, in
+//! which the place was taken before, and to those who wait.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

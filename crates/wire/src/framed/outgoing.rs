@@ -87,7 +87,6 @@ struct Outgoing<S> {
     messages: Pin<Box<S>>,
     frames: Frames,
     ends_with: EndsWith,
-    company: Company,
     /// What is still to come once the frames are gone.
     rest: Rest,
 }
@@ -96,15 +95,6 @@ struct Outgoing<S> {
 enum EndsWith {
     Status,
     Nothing,
-}
-
-/// Whether small messages have waited for others that are nearly ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Company {
-    /// Those who make the next ones have had no turn since there was a first one.
-    Awaited,
-    /// Whatever could come with it is there.
-    Had,
 }
 
 #[derive(Debug)]
@@ -124,16 +114,11 @@ where
             messages: Box::pin(messages),
             frames: Frames::new(uncopied_from),
             ends_with,
-            company: Company::Awaited,
             rest: Rest::Messages,
         }
     }
 
     /// Encodes messages until there is something to send, or nothing more to encode.
-    ///
-    /// Answers to many become ready one by one, each by a task that is due to run. The first of
-    /// them has this one run next; so it lets the others go before it, once, and finds their
-    /// answers too. Without that each would be a frame, a write and a wakeup of its own.
     fn poll_gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while matches!(self.rest, Rest::Messages)
             && self.frames.ready.len() == 0
@@ -145,11 +130,6 @@ where
                 }
                 Poll::Ready(None) => Err(Status::ok("")),
                 Poll::Pending if self.frames.small.is_empty() => return Poll::Pending,
-                Poll::Pending if self.company == Company::Awaited => {
-                    self.company = Company::Had;
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
                 Poll::Pending => break,
             };
             if let Err(status) = encoded {
@@ -157,7 +137,6 @@ where
             }
         }
         self.frames.close();
-        self.company = Company::Awaited;
         Poll::Ready(())
     }
 
