@@ -15,11 +15,17 @@ use wire::v1::broker::log_service_client::LogServiceClient;
 
 use crate::ClientError;
 
-/// Connections by address. One to each broker is shared by small requests; each bulk stream has
-/// one of its own, since one HTTP/2 connection is one core's work and one queue.
+mod produce;
+
+pub(crate) use produce::{ProduceConnection, ProduceConnections};
+
+/// Connections by address. One to each broker is shared by small requests; produce streams share
+/// some of their own, and each fetch stream has one: who takes its records late would hold up
+/// others on the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connections {
     shared: Arc<Mutex<BTreeMap<String, Channel>>>,
+    produce: ProduceConnections,
 }
 
 impl Connections {
@@ -40,6 +46,11 @@ impl Connections {
         self.lock().remove(address);
     }
 
+    /// A place for a produce stream. Nothing is opened yet.
+    pub(crate) fn produce(&self, address: &str) -> ProduceConnection {
+        self.produce.place(address)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Channel>> {
         // Nothing panics under this lock; and what it guards is whole at any time.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +63,7 @@ pub(crate) async fn connect(address: &str) -> Result<Channel, ClientError> {
     endpoint.connect().await.map_err(|error| unreachable(address, &error))
 }
 
-/// Opens a connection for one bulk stream. When this fails, nothing was sent.
+/// Opens a connection for bulk streams. When this fails, nothing was sent.
 pub(crate) async fn connect_for_bulk(address: &str) -> Result<framed::Connection, ClientError> {
     let opening = framed::Connection::open(address).await;
     opening.map_err(|error| unreachable(address, &error))

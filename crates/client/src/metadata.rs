@@ -15,7 +15,7 @@ use wire::v1::broker as v1;
 
 use crate::ClientError;
 use crate::backoff;
-use crate::connection::{Connections, broker_service, within};
+use crate::connection::{Connections, ProduceConnection, broker_service, within};
 
 /// What is to happen to a topic that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +197,11 @@ impl Metadata {
     /// The connection to a broker for small requests. When this fails, nothing was sent.
     pub(crate) async fn connection(&self, address: &str) -> Result<Channel, ClientError> {
         self.connections.shared(address).await
+    }
+
+    /// A place for a produce stream to a broker. Nothing is opened yet.
+    pub(crate) fn produce_connection(&self, address: &str) -> ProduceConnection {
+        self.connections.produce(address)
     }
 
     /// Has the next request to a broker find out first whether it is there.

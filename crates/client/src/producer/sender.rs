@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until};
@@ -110,6 +111,7 @@ impl Sender {
             // Of all who were told of a delivery, or have a record, the first has woken this task.
             // Once the others had their turn, their batches leave together.
             yield_now().await;
+            inner.wake.notified().now_or_never();
         }
     }
 
@@ -264,7 +266,6 @@ impl Sender {
             return (stream.way, stream.attempts.clone());
         }
         let settings = StreamSettings {
-            address: leader.address.clone(),
             acks: match self.inner.config.acks {
                 Acks::None => v1::Acks::None,
                 Acks::Leader => v1::Acks::Leader,
@@ -273,7 +274,9 @@ impl Sender {
             request_timeout: self.inner.config.request_timeout,
         };
         let (attempts, queue) = mpsc::channel(MAX_UNDER_WAY);
-        self.stream_tasks.spawn(stream::run(settings, queue, self.answer_to.clone()));
+        let connection = self.inner.metadata.produce_connection(&leader.address);
+        let answer_to = self.answer_to.clone();
+        self.stream_tasks.spawn(stream::run(settings, connection, queue, answer_to));
         let (way, address) = (self.next_way, leader.address.clone());
         self.next_way += 1;
         let handle = StreamHandle { way, address, attempts: attempts.clone() };

@@ -1,18 +1,21 @@
-//! One `ProduceStream` to one broker, on a connection of its own.
+//! One `ProduceStream` to one broker, on a connection that it may share with other producers' streams.
 
 mod outbox;
 #[cfg(test)]
 mod simulation;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use record::ProducedBatch;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use types::{Coded, Offset, Reason, TopicPartition};
 use wire::convert::error_to_remote;
 use wire::framed::{self, Incoming, ProduceBatches};
@@ -22,11 +25,13 @@ use self::outbox::{Late, Outbox, Request, Serial};
 use super::lane::Dispatch;
 use super::verdict::{Failure, is_final};
 use crate::ClientError;
-use crate::connection::{connect_for_bulk, within};
+use crate::connection::{ProduceConnection, within};
 
 /// Most batches that a stream has and that are not answered: what they hold is within the
 /// producer's memory, and this is what they cost besides.
 pub(crate) const MAX_UNDER_WAY: usize = 4096;
+/// Most answers that are taken before anything else is looked at: each look costs as much as they do.
+const ANSWERED_TOGETHER: usize = 32;
 /// What the broker is given beyond its own deadline to say that it missed it.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -52,10 +57,9 @@ pub(crate) struct Answer {
     pub(crate) outcome: Result<Option<Offset>, Failure>,
 }
 
-/// Where a stream leads and what it asks for.
+/// What a stream asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamSettings {
-    pub(crate) address: String,
     pub(crate) acks: v1::Acks,
     pub(crate) request_timeout: Duration,
 }
@@ -99,15 +103,17 @@ impl Claim {
 /// Sends attempts and answers each of them once, until the attempts end or the connection does.
 pub(crate) async fn run(
     settings: StreamSettings,
+    connection: ProduceConnection,
     mut attempts: mpsc::Receiver<Attempt>,
     answers: mpsc::Sender<Answer>,
 ) {
     let mut stream = Stream::new(&settings, &answers);
-    let ended = match open(&settings).await {
+    let ended = match open(&settings, &connection).await {
         Ok((outbound, inbound)) => stream.pump(outbound, inbound, &mut attempts).await,
         Err(error) => Some(error),
     };
     if let Some(error) = ended {
+        connection.forget();
         stream.end(error, &mut attempts).await;
     }
 }
@@ -120,8 +126,9 @@ async fn tell(answers: &mpsc::Sender<Answer>, answer: Answer) {
 /// Opens the stream before anything is sent, so that a broker that is not there costs nothing.
 async fn open(
     settings: &StreamSettings,
+    connection: &ProduceConnection,
 ) -> Result<(Outbound, Incoming<v1::ProduceStreamResponse>), ClientError> {
-    let connection = connect_for_bulk(&settings.address).await?;
+    let connection = connection.opened().await?;
     let (outbound, requests) = mpsc::channel(MAX_UNDER_WAY);
     let requests = ReceiverStream::new(requests).filter_map(|claim: Claim| claim.take());
     let opening = connection.call(framed::path::PRODUCE_STREAM, requests);
@@ -168,6 +175,9 @@ impl<'a> Stream<'a> {
     ) -> Option<ClientError> {
         let mut input = Attempts::Open;
         let mut taken = Vec::new();
+        // Set to an earlier deadline than the next one, at times: they only rise, and to set it
+        // for each request costs more than to look once more.
+        let mut alarm = pin!(sleep_until(Instant::now()));
         loop {
             if input == Attempts::Ended && self.batches == 0 {
                 return None;
@@ -183,20 +193,17 @@ impl<'a> Stream<'a> {
                         self.take_up(attempt).await;
                     }
                 }
-                answer = inbound.message() => match answer {
-                    Ok(Some(answer)) => {
-                        if let Err(error) = self.answered(answer).await {
-                            return Some(error);
-                        }
+                answer = inbound.message() => {
+                    if let Err(error) = self.all_answered(answer, &mut inbound).await {
+                        return Some(error);
                     }
-                    Ok(None) => return Some(ClientError::Broker(wire::from_status(
-                        &tonic::Status::unavailable("the broker ended the stream"),
-                    ))),
-                    Err(status) => return Some(ClientError::Broker(wire::from_status(&status))),
-                },
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    let waited = self.settings.request_timeout + GRACE;
-                    return Some(ClientError::Timeout { request: "a produce", waited });
+                }
+                () = &mut alarm, if deadline.is_some() => match deadline {
+                    Some(deadline) if Instant::now() < deadline => alarm.as_mut().reset(deadline),
+                    Some(_) | None => {
+                        let waited = self.settings.request_timeout + GRACE;
+                        return Some(ClientError::Timeout { request: "a produce", waited });
+                    }
                 }
             }
             self.send_all(&outbound);
@@ -272,6 +279,24 @@ impl<'a> Stream<'a> {
         // There is room: no more is under way than the channel holds. If the transport is gone, the
         // inbound half says so next, and what never left is still to be claimed.
         outbound.try_send(claim).ok();
+    }
+
+    /// Tells what this answer says, and others that are there by now.
+    async fn all_answered(
+        &mut self,
+        first: Result<Option<v1::ProduceStreamResponse>, Status>,
+        inbound: &mut Incoming<v1::ProduceStreamResponse>,
+    ) -> Result<(), ClientError> {
+        let (mut next, mut taken) = (Some(first), 0);
+        while let Some(answer) = next {
+            let broken = |status: Status| ClientError::Broker(wire::from_status(&status));
+            let ended = || broken(Status::unavailable("the broker ended the stream"));
+            self.answered(answer.map_err(broken)?.ok_or_else(ended)?).await?;
+            taken += 1;
+            let may_go_on = taken < ANSWERED_TOGETHER;
+            next = if may_go_on { inbound.message().now_or_never() } else { None };
+        }
+        Ok(())
     }
 
     /// Tells the fate of each batch of a request.

@@ -45,6 +45,55 @@ async fn records_lie_in_the_order_sent_and_deliveries_tell_where() {
 }
 
 #[tokio::test]
+async fn many_answers_at_once_are_all_heard() {
+    let broker = FakeBroker::start(200).await;
+    broker.next_produces([Produce::AppendOnceTold]);
+    let client = connect(&broker).await;
+    // An answer that nobody hears would be a failure then.
+    let config = ProducerConfig { retries: 0, ..ProducerConfig::default() };
+    let producer = client.producer(config).unwrap();
+    let mut deliveries = Vec::new();
+    for number in 0..200 {
+        let record = ProducerRecord {
+            partition: Some(PartitionId::new(number)),
+            ..ProducerRecord::new(topic(), "x".to_owned())
+        };
+        deliveries.push(producer.send(record).await.unwrap());
+    }
+    let delivered = async {
+        for delivery in deliveries {
+            delivery.await.unwrap();
+        }
+        producer.close().await.unwrap();
+    };
+    tokio::join!(broker.go_on(), delivered);
+}
+
+#[tokio::test]
+async fn producers_that_share_connections_fail_by_themselves() {
+    let (broker, client) = start(&[Produce::BreakOff, Produce::Append, Produce::BreakOff]).await;
+    // Wherever this runs, there are fewer connections.
+    let producers: Vec<Producer> =
+        (0..100).map(|_| client.producer(ProducerConfig::default()).unwrap()).collect();
+    let mut deliveries = Vec::new();
+    for round in numbers(5) {
+        for (number, producer) in producers.iter().enumerate() {
+            deliveries.push(send(producer, &format!("{number} {round}")).await);
+        }
+    }
+    for delivery in deliveries {
+        delivery.await.unwrap();
+    }
+    let values = broker.values(0);
+    assert_eq!(values.len(), 500);
+    for number in 0..100 {
+        let sent = format!("{number} ");
+        let of_producer = values.iter().filter_map(|value| value.strip_prefix(&sent));
+        assert_eq!(of_producer.collect::<Vec<_>>(), numbers(5));
+    }
+}
+
+#[tokio::test]
 async fn what_a_broker_refuses_for_a_moment_is_sent_again_in_order() {
     let refusals = [Reason::NotLeaderOrFollower, Reason::Busy, Reason::LeaderNotAvailable];
     let (broker, client) = start(&refusals.map(Produce::Refuse)).await;

@@ -26,11 +26,12 @@ const OWN_NAME: HeaderValue =
 /// What is sent, whatever makes it.
 pub(crate) type Sent = UnsyncBoxBody<Rope, Status>;
 
-/// A connection for one call, which then has a core and a queue to itself.
+/// A connection for calls whose messages are large or many. Clones share it; it ends with the last of
+/// them and of their calls. One that is shared is one core's work, and one queue.
 ///
 /// Tonic's own channel takes bodies of one kind only, each frame of which is in one piece; here a
 /// frame goes out in the pieces in which its messages lie.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Connection {
     requests: SendRequest<Sent>,
     address: String,
@@ -82,8 +83,8 @@ impl Connection {
             ConnectError::Unreachable { address: address(), source }
         })?;
         let (requests, connection) = handshake(stream).await?;
-        // Hands the one request on to hyper, and ends. What hyper runs for the call ends with that,
-        // or once the other side is found to be gone. The call hears of every error.
+        // Runs the calls, and ends with the last of them once nobody can make another, or once the
+        // other side is found to be gone. The calls hear of every error.
         tokio::spawn(async move { connection.await.ok() });
         Ok(Self { requests, address: address() })
     }

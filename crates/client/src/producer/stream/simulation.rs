@@ -442,11 +442,7 @@ fn play(durability: Durability, retries: u32, events: impl IntoIterator<Item = E
 
 fn play_by(durability: Durability, retries: u32, act: impl FnOnce(&mut World<'_>)) -> Fates {
     let (answer_to, answers) = mpsc::channel(1 << 16);
-    let settings = StreamSettings {
-        address: String::new(),
-        acks: v1::Acks::All,
-        request_timeout: Duration::from_secs(30),
-    };
+    let settings = StreamSettings { acks: v1::Acks::All, request_timeout: Duration::from_secs(30) };
     let fixture = Fixture { settings, answer_to };
     let mut world = World::new(&fixture, answers, durability, retries);
     act(&mut world);
