@@ -312,18 +312,19 @@ impl Group {
 
 /// Here, since one who asked for no acks does not hear of it.
 fn log_failure(failure: &AppendError, full_seen: &FullSeen) {
-    match failure.reason() {
-        // That the disk is too full was said when it became so, as was a fence.
-        _ if matches!(failure, AppendError::LowSpace { .. } | AppendError::Fenced(_)) => {}
-        Reason::StorageError => {
-            error!(error = failure as &dyn std::error::Error, "append failed");
-        }
-        reason => {
-            if reason == Reason::StorageFull {
-                full_seen.tell();
-            }
-            warn!(error = failure as &dyn std::error::Error, "append was refused");
-        }
+    // That the disk is too full was said when it became so, as was a fence.
+    if matches!(failure, AppendError::LowSpace { .. } | AppendError::Fenced(_)) {
+        return;
+    }
+    let reason = failure.reason();
+    let error = failure as &dyn std::error::Error;
+    if reason == Reason::StorageError {
+        error!(error, "append failed");
+    } else {
+        warn!(error, "append was refused");
+    }
+    if reason == Reason::StorageFull {
+        full_seen.tell();
     }
 }
 
