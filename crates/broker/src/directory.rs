@@ -153,7 +153,8 @@ pub(crate) trait Appender: Debug + Send + Sync {
     /// What became of the oldest append that was given and not answered.
     fn appended(self: Arc<Self>, answer: AppendResult);
 
-    /// An append will not be answered: the writer died. It is written or not.
+    /// An append will not be answered: the writer died. It is written or not. May come before what
+    /// older appends are answered.
     fn lost(self: Arc<Self>);
 }
 

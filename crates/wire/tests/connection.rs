@@ -1,4 +1,4 @@
-//! Finding a host, for a call that has a connection to itself.
+//! Finding a host, for calls that need a connection of their own kind.
 
 use std::error::Error;
 

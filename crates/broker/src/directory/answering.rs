@@ -14,8 +14,9 @@ use super::Appending;
 /// meanwhile, and what they are about has left the cache before it is looked at again: with a
 /// thousand, appends to a thousand logs take a tenth longer.
 const TOLD_TOGETHER: usize = 32;
-/// So many times that are answered and not told yet: what the log answers to a few full groups. The
-/// writer waits beyond that, for there are more of them only if nobody takes any.
+/// Most parts that wait to be told: what the log answers to a few full groups. What they have of the
+/// memory for produces is theirs until then. The writer waits beyond that, for there are more of them
+/// only if nobody takes any.
 const UNTOLD: usize = 128;
 
 /// An append, and what the log has answered.

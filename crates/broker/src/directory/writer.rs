@@ -79,9 +79,12 @@ impl Writer {
     /// Waits until everything queued is written and told, and the directory is closed, its lock
     /// released. Drop every [`DirectoryQueue`] first.
     pub(crate) async fn join(self) -> Result<Ended, WriterGone> {
-        let ended = spawn_blocking(|| self.thread.join().map_err(|_panic| WriterGone)).await;
-        self.telling.await.map_err(|_died| WriterGone)?;
-        ended.map_err(|_stopped| WriterGone)?
+        let Self { thread, telling } = self;
+        let ended = spawn_blocking(|| thread.join()).await;
+        let told = telling.await;
+        let ended = ended.map_err(|_stopped| WriterGone)?.map_err(|_panic| WriterGone)?;
+        // That it was fenced is no less true if nobody heard of the rest.
+        Ok(if ended == Ended::Closed && told.is_err() { Ended::Untold } else { ended })
     }
 }
 
@@ -338,6 +341,7 @@ mod tests {
     use types::{DirectoryId, Durability, LeaderEpoch, PartitionId, TopicId};
 
     use super::*;
+    use crate::directory::{AppendResult, Appender};
     use crate::disk_space::full_seen;
     use crate::led_partition::batch;
 
@@ -393,6 +397,37 @@ mod tests {
         let ended = writer.join().await.unwrap();
         assert!(matches!(&ended, Ended::Fenced(cause) if cause.contains("cannot")), "{ended:?}");
         fenced.await.unwrap_err();
+    }
+
+    /// Who cannot bear to hear what became of its append.
+    #[derive(Debug)]
+    struct Dies;
+
+    impl Appender for Dies {
+        fn appended(self: Arc<Self>, _answer: AppendResult) {
+            panic!("as the test wants it");
+        }
+
+        fn lost(self: Arc<Self>) {}
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_nobody_tells_for_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (queue, writer) = writer(&folder, oneshot::channel().0);
+        let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) };
+        queue.create_log(key, LogConfig::default()).await.unwrap();
+        let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (epoch, at) = (LeaderEpoch::ZERO, AppendAt::End);
+        let append = Append { log: key, epoch, batches: vec![batch("told?")], at };
+        let slot = queue.slot().await.unwrap();
+        slot.append(append, memory, Appending::of(Arc::new(Dies)));
+        // It looks with each request.
+        while queue.upkeep().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        drop(queue);
+        assert_eq!(writer.join().await, Ok(Ended::Untold));
     }
 
     #[tokio::test]

@@ -58,8 +58,8 @@ impl ProduceConnections {
     /// the one with the fewest streams. Nothing is opened yet.
     pub(crate) fn place(&self, address: &str) -> ProduceConnection {
         let mut open = self.lock();
+        forget_unused(&mut open);
         let here = open.entry(address.to_owned()).or_default();
-        here.retain(|opening| opening.strong_count() != 0);
         let (count, free) = (here.len(), here.iter().filter(|it| it.strong_count() < MAX_STREAMS));
         let least = free.min_by_key(|opening| opening.strong_count()).and_then(Weak::upgrade);
         let shared = least.filter(|_| self.enough <= count);
@@ -94,11 +94,17 @@ impl ProduceConnection {
         let mut open = self.connections.lock();
         if let Some(here) = open.get_mut(&self.opening.address) {
             here.retain(|opening| opening.as_ptr() != Arc::as_ptr(&self.opening));
-            if here.is_empty() {
-                open.remove(&self.opening.address);
-            }
         }
+        forget_unused(&mut open);
     }
+}
+
+/// Of the addresses that brokers had, too.
+fn forget_unused(open: &mut BTreeMap<String, Vec<Weak<Opening>>>) {
+    open.retain(|_, here| {
+        here.retain(|opening| opening.strong_count() != 0);
+        !here.is_empty()
+    });
 }
 
 #[cfg(test)]
@@ -140,6 +146,8 @@ mod tests {
         assert!(same(&failed, &beside) && !same(&failed, &next));
         drop(next);
         assert!(!same(&beside, &connections.place("a:1")));
-        assert_eq!(connections.lock().values().flatten().filter_map(Weak::upgrade).count(), 0);
+        drop((failed, beside));
+        connections.place("b:1").forget();
+        assert!(connections.lock().is_empty());
     }
 }
