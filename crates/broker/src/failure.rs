@@ -93,7 +93,7 @@ pub enum RunError {
         /// What happened.
         cause: String,
     },
-    /// The writer died, or the thread that does its upkeep.
+    /// The writer died, or what it cannot do without: its upkeep, or who tells its answers.
     #[error("the writer of the data directory died; its last words are in the log")]
     WriterDied,
     /// Nobody looks after the disk's room any more.

@@ -46,8 +46,8 @@ impl Telling {
 
     /// Has answers told, in their order. If there is no runtime any more, those who still wait hear
     /// that their appends are lost.
-    pub(super) fn tell(&self, group: Vec<Answered>) {
-        let mut rest = group.into_iter();
+    pub(super) fn tell(&self, answers: impl IntoIterator<Item = Answered>) {
+        let mut rest = answers.into_iter();
         loop {
             let part: Vec<_> = rest.by_ref().take(TOLD_TOGETHER).collect();
             if part.is_empty() || self.0.blocking_send(part).is_err() {

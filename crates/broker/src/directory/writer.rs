@@ -309,7 +309,7 @@ impl Group {
             }
             Answered { appending, answer, memory }
         });
-        self.tell.tell(answered.collect());
+        self.tell.tell(answered);
     }
 }
 

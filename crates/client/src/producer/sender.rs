@@ -111,6 +111,7 @@ impl Sender {
             // Of all who were told of a delivery, or have a record, the first has woken this task.
             // Once the others had their turn, their batches leave together.
             yield_now().await;
+            // What they have woken it for is done in the round that follows.
             inner.wake.notified().now_or_never();
         }
     }

@@ -194,7 +194,7 @@ impl<'a> Stream<'a> {
                     }
                 }
                 answer = inbound.message() => {
-                    if let Err(error) = self.all_answered(answer, &mut inbound).await {
+                    if let Err(error) = self.take_answers(answer, &mut inbound).await {
                         return Some(error);
                     }
                 }
@@ -281,8 +281,8 @@ impl<'a> Stream<'a> {
         outbound.try_send(claim).ok();
     }
 
-    /// Tells what this answer says, and others that are there by now.
-    async fn all_answered(
+    /// Takes this answer, and others that are there by now.
+    async fn take_answers(
         &mut self,
         first: Result<Option<v1::ProduceStreamResponse>, Status>,
         inbound: &mut Incoming<v1::ProduceStreamResponse>,
