@@ -10,7 +10,9 @@ pub mod framed;
 pub mod transport;
 
 mod error;
+mod gathering;
 mod status;
+mod turn;
 
 pub use error::{InvalidMessage, RemoteError};
 pub use status::{OrStatus, from_status, to_status, to_status_with_coordinator};

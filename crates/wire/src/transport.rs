@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
 
+use crate::gathering::Gathering;
+
 /// Largest HTTP/2 frame that either side accepts, in bytes: a batch of 1 MiB, which is what
 /// producers gather and fetches read at once, arrives in one piece and is not put together.
 pub const MAX_FRAME_BYTES: u32 = 1024 * 1024 + 64 * 1024;
@@ -98,7 +100,8 @@ pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
 }
 
 /// Whoever sends requests with such bodies, and what has to run for it.
-pub(crate) type Handshake<B> = (SendRequest<B>, Connection<TokioIo<TcpStream>, B, TokioExecutor>);
+pub(crate) type Handshake<B> =
+    (SendRequest<B>, Connection<TokioIo<Gathering<TcpStream>>, B, TokioExecutor>);
 
 /// Makes the TCP connections of channels: to the first address of a host that answers.
 pub(crate) fn connector() -> HttpConnector {
@@ -123,7 +126,7 @@ where
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .handshake(stream)
+        .handshake(TokioIo::new(Gathering::new(stream.into_inner())))
         .await
 }
 

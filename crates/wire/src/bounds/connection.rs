@@ -1,6 +1,6 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
@@ -8,12 +8,17 @@ use tonic::transport::server::Connected;
 
 use super::peer::Peer;
 use super::watch::Registered;
+use crate::turn::Turn;
+
+/// Fewer bytes than this cost more to send than to gather.
+const LITTLE: usize = 4 * 1024;
 
 /// A connection whose doings are counted, and that can be ended from outside.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     socket: S,
     peer: Peer,
+    turn: Turn,
     _registered: Registered,
     /// Its place among the connections, and its wide windows if it has any.
     _places: Vec<OwnedSemaphorePermit>,
@@ -26,7 +31,7 @@ impl<S> Connection<S> {
         registered: Registered,
         places: Vec<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { socket, peer, _registered: registered, _places: places }
+        Self { socket, peer, turn: Turn::new(), _registered: registered, _places: places }
     }
 
     fn check(&self, cx: &Context<'_>) -> io::Result<()> {
@@ -34,6 +39,16 @@ impl<S> Connection<S> {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "cut off"));
         }
         Ok(())
+    }
+
+    /// Before little is sent, lets the other requests say what they have to: a few of them are
+    /// usually answered at the same time.
+    fn gather(&mut self, cx: &Context<'_>, bytes: usize) -> Poll<()> {
+        if bytes < LITTLE && self.peer.has_many_requests() {
+            self.turn.poll_passed(cx)
+        } else {
+            Poll::Ready(())
+        }
     }
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
@@ -76,6 +91,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
+        ready!(this.gather(cx, bytes.len()));
         let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
         this.note(&written);
         written
@@ -88,6 +104,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
+        ready!(this.gather(cx, slices.iter().map(|slice| slice.len()).sum()));
         let written = Pin::new(&mut this.socket).poll_write_vectored(cx, slices);
         this.note(&written);
         written
@@ -107,5 +124,80 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         let this = self.get_mut();
         this.check(cx)?;
         Pin::new(&mut this.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use tokio::join;
+    use tokio::task::yield_now;
+
+    use super::super::watch::Register;
+    use super::*;
+
+    /// What was written, write by write.
+    #[derive(Clone, Debug, Default)]
+    struct Socket(Arc<Mutex<Vec<usize>>>);
+
+    impl Socket {
+        fn writes(&self) -> Vec<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+    }
+
+    impl AsyncWrite for Socket {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes.len());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Writes while another task is ready to run; how much was written before that one ran.
+    async fn written_before_others(peer: &Peer, bytes: &[u8]) -> usize {
+        let socket = Socket::default();
+        let registered = Register::default().add(peer.clone());
+        let mut connection = Connection::new(socket.clone(), peer.clone(), registered, Vec::new());
+        let writing = async {
+            let write = |cx: &mut Context<'_>| Pin::new(&mut connection).poll_write(cx, bytes);
+            assert_eq!(poll_fn(write).await.unwrap(), bytes.len());
+        };
+        let other = tokio::spawn({
+            let socket = socket.clone();
+            async move { socket.writes().len() }
+        });
+        let ((), before) = join!(writing, other);
+        assert_eq!(socket.writes(), [bytes.len()]);
+        before.unwrap()
+    }
+
+    #[tokio::test]
+    async fn little_goes_out_once_the_other_requests_have_spoken() {
+        let peer = Peer::of_own(0);
+        let _requests = (peer.request(), peer.request());
+        assert_eq!(written_before_others(&peer, &[0; LITTLE - 1]).await, 0);
+        assert_eq!(written_before_others(&peer, &[0; LITTLE]).await, 1, "much goes at once");
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_others_who_is_alone() {
+        let peer = Peer::of_own(0);
+        let _request = peer.request();
+        assert_eq!(written_before_others(&peer, b"little").await, 1);
+        yield_now().await;
     }
 }

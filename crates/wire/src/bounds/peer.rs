@@ -112,6 +112,11 @@ impl Peer {
         }
     }
 
+    /// Whether more than one request is open.
+    pub(super) fn has_many_requests(&self) -> bool {
+        1 < self.0.requests.load(Ordering::Relaxed)
+    }
+
     pub(super) fn note_read(&self, bytes: usize) {
         self.0.read.fetch_add(bytes as u64, Ordering::Relaxed);
     }

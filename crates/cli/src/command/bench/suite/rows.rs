@@ -182,13 +182,18 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// The rows of which a task's name begins with one of `prefixes`; all of them without any.
+/// The rows of which a task is called as one of `prefixes` says, or, where none is called so, begins
+/// with it; all of them without any.
 ///
 /// # Errors
 ///
 /// The first prefix that no name begins with.
 pub(super) fn chosen(prefixes: &[String]) -> Result<Vec<Row>, &str> {
+    let is_called = |row: &Row, name: &String| row.tasks.iter().any(|task| task.name == name);
     let begins = |row: &Row, prefix: &String| {
+        if ROWS.iter().any(|other| is_called(other, prefix)) {
+            return is_called(row, prefix);
+        }
         row.tasks.iter().any(|task| task.name.starts_with(prefix.as_str()))
     };
     let is_unknown = |prefix: &&String| !ROWS.iter().any(|row| begins(row, prefix));
@@ -256,5 +261,6 @@ mod tests {
         let expected = vec!["fetch-1m", "full-produce", "full-fetch"];
         assert_eq!(chosen_by(&["full-fetch", "fetch"]), Ok(expected));
         assert_eq!(chosen_by(&["fetch", "fast"]), Err("fast".to_owned()));
+        assert_eq!(chosen_by(&["durable-10"]), Ok(vec!["durable-10"]), "not -100 and -1000 too");
     }
 }
