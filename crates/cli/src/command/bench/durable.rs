@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use client::Producer;
+use client::{Client, Producer};
 use futures::TryStreamExt as _;
 use futures::stream::FuturesUnordered;
 use measure::Server;
@@ -23,6 +23,8 @@ pub(super) enum Waiting {
     Partitions(u32),
     /// So many producers of one partition, each for one batch.
     Producers(u32),
+    /// The same, each of a client of its own.
+    Clients(u32),
 }
 
 /// A batch under way for each of many partitions or producers, at any time. The topic stays from
@@ -57,9 +59,10 @@ impl<'a> Durable<'a> {
         waiting: Waiting,
     ) -> Result<Self, Failure> {
         let (client, given) = (stage.client(), work.clone());
+        let config = stage.client_config().clone();
         let (partitions, producers) = match waiting {
             Waiting::Partitions(partitions) => (partitions, 1),
-            Waiting::Producers(producers) => (1, producers),
+            Waiting::Producers(producers) | Waiting::Clients(producers) => (1, producers),
         };
         let making = async move {
             let topic =
@@ -67,7 +70,11 @@ impl<'a> Durable<'a> {
                     .await?;
             let mut lanes = Vec::new();
             for _ in 0..producers {
-                let producer = Arc::new(client.producer(producer_config(&given))?);
+                let own = match waiting {
+                    Waiting::Clients(_) => Client::connect(config.clone()).await?,
+                    Waiting::Partitions(_) | Waiting::Producers(_) => client.clone(),
+                };
+                let producer = Arc::new(own.producer(producer_config(&given))?);
                 lanes.extend(topic.numbers().map(|partition| {
                     let producer = Arc::clone(&producer);
                     Lane { producer, partition }

@@ -93,6 +93,7 @@ impl Drop for Threads {
 /// A cluster, and room for a plain server.
 pub(super) struct Stage {
     client: Client,
+    client_config: ClientConfig,
     client_threads: Threads,
     server_threads: Threads,
     own: Option<OwnCluster>,
@@ -131,6 +132,7 @@ impl Stage {
             clock: session.clock,
             ..ClientConfig::new(bootstrap)
         };
+        let client_config = config.clone();
         let connecting = async { Ok(Client::connect(config).await?) };
         let client = client_threads
             .run(connecting)
@@ -139,12 +141,17 @@ impl Stage {
         let serving = serving(client.clone(), session.common.timeout);
         client_threads.run(serving).await?;
         let folder = folder.path().to_owned();
-        Ok(Self { client, client_threads, server_threads, own, server, folder })
+        Ok(Self { client, client_config, client_threads, server_threads, own, server, folder })
     }
 
     /// A client of the cluster, for use in [`on_client`](Self::on_client).
     pub(super) fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// How to reach the cluster with another client.
+    pub(super) const fn client_config(&self) -> &ClientConfig {
+        &self.client_config
     }
 
     /// Whose CPU time the cluster's is.

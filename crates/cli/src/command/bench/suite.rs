@@ -10,7 +10,8 @@ use types::Durability;
 
 use self::report::SuiteReport;
 use self::rows::{
-    DiskLoad, FULL_BATCH, GROUP_BATCH, Kind, LATENCY_RECORD, Row, SMALL_BATCH, Until, chosen,
+    Clients, DiskLoad, FULL_BATCH, GROUP_BATCH, Kind, LATENCY_RECORD, Row, SMALL_BATCH, Until,
+    chosen,
 };
 use super::append::{Appending, AppendingPlainly, SinkSpec};
 use super::consume::{Consuming, ConsumingPlainly, filled};
@@ -93,8 +94,8 @@ impl<'a> Suite<'a> {
                 let compared = self.durable(row, partitions).await;
                 report.add(row.tasks, Unit::Records, &[without(dirt, compared).await?]);
             }
-            Kind::Group { producers } => {
-                let compared = self.group(row, producers).await?;
+            Kind::Group { producers, of } => {
+                let compared = self.group(row, producers, of).await?;
                 report.add(row.tasks, Unit::Records, &[compared]);
             }
             Kind::Latency { until, durability } => {
@@ -194,10 +195,18 @@ impl<'a> Suite<'a> {
         SinkSpec { folder: self.folder.to_owned(), partitions, durability: Durability::Fsync }
     }
 
-    async fn group(&mut self, row: &Row, producers: u32) -> Result<Comparison, Failure> {
+    async fn group(
+        &mut self,
+        row: &Row,
+        producers: u32,
+        of: Clients,
+    ) -> Result<Comparison, Failure> {
         let work = self.work_in_batches(GROUP_BATCH)?;
         let mut beside = RawGroup::new(work.clone(), self.folder, producers);
-        let waiting = Waiting::Producers(producers);
+        let waiting = match of {
+            Clients::One => Waiting::Producers(producers),
+            Clients::Each => Waiting::Clients(producers),
+        };
         let mut ours = Durable::new(work.clone(), self.stage, waiting).await?;
         let sides = (&mut ours, &mut beside);
         let compared = self.contest(row, sides, &work).await;

@@ -24,12 +24,20 @@ pub(super) enum Kind {
     /// 4 KiB batches to durable partitions, one under way for each.
     Durable { partitions: u32, disk: DiskLoad },
     /// 16 KiB batches to one durable partition, one under way for each producer.
-    Group { producers: u32 },
+    Group { producers: u32, of: Clients },
     /// Records of 1 KiB at a thousand a second; tasks: p50, p99.
     Latency { until: Until, durability: Durability },
     /// 128 KiB batches, into and from a log that holds much and one that holds little; tasks:
     /// produce, fetch.
     Full,
+}
+
+/// Whose producers they are. Those of one client share its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clients {
+    One,
+    /// A client for each, as processes have it that know nothing of one another.
+    Each,
 }
 
 /// Whether anybody else uses the disk.
@@ -147,8 +155,12 @@ pub(super) const ROWS: &[Row] = &[
     durable(100, DiskLoad::Busy, &[synced("busy-durable-100", RAW_JOURNAL)]),
     durable(1000, DiskLoad::Busy, &[synced("busy-durable-1000", RAW_JOURNAL)]),
     Row {
-        kind: Kind::Group { producers: 64 },
+        kind: Kind::Group { producers: 64, of: Clients::One },
         tasks: &[task("group-64", RAW_GROUP, &[RatioAtLeast(0.7)], &[RatioAtLeast(0.95)])],
+    },
+    Row {
+        kind: Kind::Group { producers: 64, of: Clients::Each },
+        tasks: &[task("crowd-64", RAW_GROUP, NO_GOAL, NO_GOAL)],
     },
     latency(
         Until::Acknowledged,
