@@ -2,7 +2,6 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::turn::Turn;
@@ -13,41 +12,58 @@ const MUCH: usize = 32 * 1024;
 const ROOM: usize = 64 * 1024;
 
 /// A socket to which many write a little each, as the streams of one connection do: what they write
-/// goes out together, once all of them had their turn. A frame of HTTP/2 is a write by itself, and
-/// to send it and take it in costs more than to copy it.
+/// goes out together, once all of them had their [`Turn`]. A frame of HTTP/2 is a write by itself,
+/// and to send it and take it in costs more than to copy it.
+///
+/// Whoever flushes is not made to wait for that, since it would write nothing meanwhile: a flush is
+/// done although something is held. It must flush again when it is woken, which the turn sees to,
+/// as h2 does whenever its connection is polled. Shutting down sends what is held.
 #[derive(Debug)]
 pub(crate) struct Gathering<S> {
     socket: S,
-    /// What is to be sent. No more than [`ROOM`].
-    held: BytesMut,
+    /// What is to be sent, behind what was. Has room for [`ROOM`] once it is used.
+    held: Vec<u8>,
+    /// Of what is held.
+    sent: usize,
     turn: Turn,
 }
 
 impl<S> Gathering<S> {
     pub(crate) fn new(socket: S) -> Self {
-        Self { socket, held: BytesMut::new(), turn: Turn::new() }
+        Self { socket, held: Vec::new(), sent: 0, turn: Turn::new() }
+    }
+
+    const fn unsent(&self) -> usize {
+        self.held.len() - self.sent
     }
 }
 
 impl<S: AsyncWrite + Unpin> Gathering<S> {
     /// Sends what is held.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.held.is_empty() {
-            let sent = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.held))?;
+        while let Some(unsent) = self.held.get(self.sent..).filter(|unsent| !unsent.is_empty()) {
+            let sent = ready!(Pin::new(&mut self.socket).poll_write(cx, unsent))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.held.advance(sent);
+            self.sent += sent;
         }
+        self.held.clear();
+        self.sent = 0;
         Poll::Ready(Ok(()))
     }
 
     /// Makes room behind what is held for so many bytes more, which are not much.
     fn poll_room(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<()>> {
-        if ROOM < self.held.len() + bytes {
+        if ROOM < self.unsent() + bytes {
             ready!(self.poll_send(cx))?;
         }
-        self.held.reserve(bytes);
+        if ROOM < self.held.len() + bytes {
+            self.held.drain(..self.sent);
+            self.sent = 0;
+        }
+        // All of it at once, and never more.
+        self.held.reserve_exact(ROOM - self.held.len());
         Poll::Ready(Ok(()))
     }
 }
@@ -95,8 +111,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.held.is_empty() {
-            ready!(this.turn.poll_passed(cx));
+        if 0 < this.unsent() {
+            // What is much already does not wait for more.
+            if this.unsent() < MUCH && this.turn.poll_passed(cx).is_pending() {
+                return Poll::Ready(Ok(()));
+            }
             ready!(this.poll_send(cx))?;
         }
         Pin::new(&mut this.socket).poll_flush(cx)
@@ -162,27 +181,63 @@ mod tests {
         Pin::new(gathering).poll_write(&mut cx, bytes).map(Result::unwrap)
     }
 
+    /// Flushes whenever it is woken, as a connection does, until all is sent.
+    async fn flush<S: AsyncWrite + Unpin>(gathering: &mut Gathering<S>) -> io::Result<()> {
+        poll_fn(|cx| {
+            ready!(Pin::new(&mut *gathering).poll_flush(cx))?;
+            if 0 < gathering.unsent() { Poll::Pending } else { Poll::Ready(Ok(())) }
+        })
+        .await
+    }
+
     #[tokio::test]
-    async fn what_many_write_goes_out_together() {
+    async fn what_is_written_and_flushed_frame_by_frame_goes_out_together() {
         let mut gathering = Gathering::new(Socket::default());
-        for part in [&b"one "[..], b"two ", b"three"] {
-            gathering.write_all(part).await.unwrap();
-        }
+        poll_fn(|cx| {
+            for part in [&b"one "[..], b"two ", b"three"] {
+                let written = Pin::new(&mut gathering).poll_write(cx, part);
+                assert!(matches!(written, Poll::Ready(Ok(length)) if length == part.len()));
+                assert!(Pin::new(&mut gathering).poll_flush(cx).is_ready(), "it may go on");
+            }
+            Poll::Ready(())
+        })
+        .await;
         assert_eq!(gathering.socket.writes, Vec::<usize>::new());
-        gathering.flush().await.unwrap();
+        flush(&mut gathering).await.unwrap();
         assert_eq!(gathering.socket.taken, b"one two three");
         assert_eq!(gathering.socket.writes, [13]);
     }
 
     #[tokio::test]
-    async fn a_flush_lets_others_write_first() {
+    async fn whoever_flushes_is_woken_to_send_it_and_needs_nobody_else_for_that() {
         let mut gathering = Gathering::new(Socket::default());
-        gathering.write_all(b"mine").await.unwrap();
-        let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut gathering).poll_flush(cx))).await;
-        assert!(first.is_pending());
-        gathering.write_all(b", yours").await.unwrap();
+        for _ in 0..3 {
+            gathering.write_all(b"mine").await.unwrap();
+            gathering.flush().await.unwrap();
+            flush(&mut gathering).await.unwrap();
+        }
+        assert_eq!(gathering.socket.writes, [4, 4, 4]);
+    }
+
+    #[tokio::test]
+    async fn what_has_become_much_does_not_wait() {
+        let mut gathering = Gathering::new(Socket::default());
+        for _ in 0..2 {
+            gathering.write_all(&vec![b'h'; MUCH / 2]).await.unwrap();
+        }
         gathering.flush().await.unwrap();
-        assert_eq!(gathering.socket.writes, [11]);
+        assert_eq!(gathering.socket.writes, [MUCH]);
+    }
+
+    #[tokio::test]
+    async fn its_memory_has_a_bound() {
+        let takes = (0..500).map(|number| 1 + number * 37 % 20_000).collect();
+        let mut gathering = Gathering::new(Socket { takes, ..Socket::default() });
+        for _ in 0..200 {
+            gathering.write_all(&vec![b'm'; 10_000]).await.unwrap();
+            gathering.flush().await.unwrap();
+            assert!(gathering.held.capacity() <= ROOM, "{}", gathering.held.capacity());
+        }
     }
 
     #[tokio::test]
@@ -240,7 +295,7 @@ mod tests {
         }
         let mut gathering = Gathering::new(Full);
         gathering.write_all(b"in vain").await.unwrap();
-        let refused = gathering.flush().await.unwrap_err();
+        let refused = flush(&mut gathering).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::WriteZero);
     }
 
@@ -258,8 +313,9 @@ mod tests {
                     let part = vec![u8::try_from(number).unwrap(); len];
                     gathering.write_all(&part).await.unwrap();
                     sent.extend(part);
+                    gathering.flush().await.unwrap();
                     if flushes {
-                        gathering.flush().await.unwrap();
+                        flush(&mut gathering).await.unwrap();
                         assert_eq!(gathering.socket.taken, sent);
                     }
                 }

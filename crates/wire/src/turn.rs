@@ -6,10 +6,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures::task::AtomicWaker;
 use tokio::task::yield_now;
 
-/// Waits until every task that is ready to run has had its turn.
+/// Waits until the worker's thread has no other task to run, or has run a few dozen.
 ///
 /// Tasks that were woken together, each to say something on one connection, would each have what
 /// it says sent by itself: the runtime runs whoever was woken last first, which is the connection.
+/// That this comes behind them is how tokio's `yield_now` works, which does not promise it; nothing
+/// but speed depends on it.
 #[derive(Debug)]
 pub(crate) struct Turn {
     passed: Arc<Passed>,
@@ -22,7 +24,7 @@ enum Stage {
     Waiting,
 }
 
-/// Woken by the runtime once there is nobody else to run.
+/// Woken by the runtime in its turn.
 #[derive(Debug, Default)]
 struct Passed {
     passed: AtomicBool,

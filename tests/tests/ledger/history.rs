@@ -24,17 +24,20 @@ pub(crate) struct Written {
 /// Every record that can be read, in order.
 pub(crate) type Logs = BTreeMap<TopicPartition, Vec<(Offset, Entry)>>;
 
-/// Every so many records one is long enough to be sent from where its value lies, in a batch by
-/// itself.
+/// Every so many records one is long: a batch by itself.
 const LONG_EVERY: u64 = 23;
-const LONG: usize = 12 * 1024;
+/// In turn: long enough to stay a piece of its own until the connection gathers it, and to be sent
+/// from where it lies.
+const LONG: [usize; 2] = [12 * 1024, 40 * 1024];
 
 impl Entry {
     pub(crate) fn to_value(self) -> Bytes {
         let mut text = self.to_string();
-        if self.number % LONG_EVERY == 0 {
+        if self.number.is_multiple_of(LONG_EVERY) {
             let word = format!(" {self}");
-            text.push_str(&word.repeat(LONG / word.len()));
+            let [short, long] = LONG;
+            let length = if (self.number / LONG_EVERY).is_multiple_of(2) { short } else { long };
+            text.push_str(&word.repeat(length / word.len()));
         }
         Bytes::from(text)
     }

@@ -194,26 +194,25 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// The rows of which a task is called as one of `prefixes` says, or, where none is called so, begins
-/// with it; all of them without any.
+/// The rows of which a task is called as one of `asked` says; where none is called so, those of which
+/// one begins with it. All of them without any.
 ///
 /// # Errors
 ///
-/// The first prefix that no name begins with.
-pub(super) fn chosen(prefixes: &[String]) -> Result<Vec<Row>, &str> {
+/// The first one with which no name begins.
+pub(super) fn chosen(asked: &[String]) -> Result<Vec<Row>, &str> {
     let is_called = |row: &Row, name: &String| row.tasks.iter().any(|task| task.name == name);
-    let begins = |row: &Row, prefix: &String| {
-        if ROWS.iter().any(|other| is_called(other, prefix)) {
-            return is_called(row, prefix);
+    let begins = |row: &Row, name: &String| {
+        if ROWS.iter().any(|other| is_called(other, name)) {
+            return is_called(row, name);
         }
-        row.tasks.iter().any(|task| task.name.starts_with(prefix.as_str()))
+        row.tasks.iter().any(|task| task.name.starts_with(name.as_str()))
     };
-    let is_unknown = |prefix: &&String| !ROWS.iter().any(|row| begins(row, prefix));
-    if let Some(unknown) = prefixes.iter().find(is_unknown) {
+    let is_unknown = |name: &&String| !ROWS.iter().any(|row| begins(row, name));
+    if let Some(unknown) = asked.iter().find(is_unknown) {
         return Err(unknown);
     }
-    let is_chosen =
-        |row: &&Row| prefixes.is_empty() || prefixes.iter().any(|prefix| begins(row, prefix));
+    let is_chosen = |row: &&Row| asked.is_empty() || asked.iter().any(|name| begins(row, name));
     Ok(ROWS.iter().filter(is_chosen).copied().collect())
 }
 
