@@ -50,8 +50,8 @@ pub struct ProducerRecord {
     pub partition: Option<PartitionId>,
     /// The key; records of one key keep their order.
     pub key: Option<Bytes>,
-    /// The value; `None` is a tombstone. One of 8 KiB or more is not copied into its batch, unless that is
-    /// packed: the memory that it is a part of is held, and must stay as it is, until it is
+    /// The value; `None` is a tombstone. One of 8 KiB or more is not copied into its batch, unless
+    /// that is packed: the memory that it is a part of is held, and must stay as it is, until it is
     /// delivered.
     pub value: Option<Bytes>,
     /// Headers, in order; names may repeat.

@@ -54,8 +54,8 @@ pub struct ProducerConfig {
     pub batch_bytes: usize,
     /// How batches are packed: Kafka's `compression.type`.
     pub compression: Compression,
-    /// Memory for records that are not delivered yet, in bytes. A large value is not copied at first, and
-    /// counts by itself: if it is a slice of something larger, all of that is held.
+    /// Memory for records that are not delivered yet, in bytes. A large value is not copied for
+    /// that, and counts by itself: if it is a slice of something larger, all of that is held.
     pub buffer_bytes: usize,
     /// How long [`Producer::send`](crate::Producer::send) waits for that memory.
     pub max_block: Duration,

@@ -203,33 +203,29 @@ mod tests {
         assert_eq!(written_before_others(&peer, b"little").await, 1);
     }
 
-    /// It would be cut off as one whose socket takes nothing.
-    #[tokio::test]
-    async fn one_who_waits_for_others_is_not_blocked() {
-        let peer = Peer::of_own(0);
+    /// What comes of the first attempt to write these while two requests are open.
+    async fn first_attempt(peer: &Peer, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
         let _requests = (peer.request(), peer.request());
         let registered = Register::default().add(peer.clone());
         let mut connection =
             Connection::new(Socket::default(), peer.clone(), registered, Vec::new());
+        let slices = parts.map(IoSlice::new);
         let write = |cx: &mut Context<'_>| {
-            let slices = [IoSlice::new(b""), IoSlice::new(b"little")];
             Poll::Ready(Pin::new(&mut connection).poll_write_vectored(cx, &slices))
         };
-        assert!(poll_fn(write).await.is_pending());
+        poll_fn(write).await
+    }
+
+    /// It would be cut off as one whose socket takes nothing.
+    #[tokio::test]
+    async fn one_who_waits_for_others_is_not_blocked() {
+        let peer = Peer::of_own(0);
+        assert!(first_attempt(&peer, [b"", b"little"]).await.is_pending());
         assert!(!peer.doings().blocked);
     }
 
     #[tokio::test]
     async fn a_frame_that_nothing_can_follow_does_not_wait() {
-        let peer = Peer::of_own(0);
-        let _requests = (peer.request(), peer.request());
-        let registered = Register::default().add(peer.clone());
-        let mut connection =
-            Connection::new(Socket::default(), peer.clone(), registered, Vec::new());
-        let write = |cx: &mut Context<'_>| {
-            let slices = [IoSlice::new(b"header"), IoSlice::new(b"payload")];
-            Poll::Ready(Pin::new(&mut connection).poll_write_vectored(cx, &slices))
-        };
-        assert!(poll_fn(write).await.is_ready());
+        assert!(first_attempt(&Peer::of_own(0), [b"header", b"payload"]).await.is_ready());
     }
 }
