@@ -1,6 +1,7 @@
 //! The way to the data directory: a bounded queue to the thread that writes in it.
 
 mod answering;
+mod company;
 mod upkeep;
 mod writer;
 
@@ -20,6 +21,7 @@ use types::{Coded, LogId, Offset, Reason};
 
 pub(crate) use writer::{Ended, Signals, Writer};
 
+use self::company::Bell;
 use crate::identity::random_id;
 
 /// Reads one partition's log, without waiting for the writer.
@@ -117,6 +119,7 @@ type Changed = oneshot::Sender<Result<(), LogError>>;
 #[derive(Clone, Debug)]
 pub(crate) struct DirectoryQueue {
     requests: mpsc::Sender<Request>,
+    bell: Arc<Bell>,
 }
 
 /// The queue to the writer, for requests: they may outlive the rest of a broker that stops, and
@@ -124,6 +127,7 @@ pub(crate) struct DirectoryQueue {
 #[derive(Clone, Debug)]
 pub(crate) struct WeakDirectoryQueue {
     requests: mpsc::WeakSender<Request>,
+    bell: Arc<Bell>,
 }
 
 impl WeakDirectoryQueue {
@@ -144,7 +148,8 @@ impl WeakDirectoryQueue {
 
     /// The queue, unless the writer is ending.
     pub(crate) fn upgrade(&self) -> Option<DirectoryQueue> {
-        self.requests.upgrade().map(|requests| DirectoryQueue { requests })
+        let requests = self.requests.upgrade()?;
+        Some(DirectoryQueue { requests, bell: Arc::clone(&self.bell) })
     }
 }
 
@@ -184,18 +189,22 @@ impl Drop for Appending {
 
 /// A place in the queue for one append.
 #[derive(Debug)]
-pub(crate) struct AppendSlot(OwnedPermit<Request>);
+pub(crate) struct AppendSlot {
+    permit: OwnedPermit<Request>,
+    bell: Arc<Bell>,
+}
 
 impl DirectoryQueue {
     /// The queue for whoever may outlive the writer.
     pub(crate) fn downgrade(&self) -> WeakDirectoryQueue {
-        WeakDirectoryQueue { requests: self.requests.downgrade() }
+        let (requests, bell) = (self.requests.downgrade(), Arc::clone(&self.bell));
+        WeakDirectoryQueue { requests, bell }
     }
 
     /// Waits for a place in the queue.
     pub(crate) async fn slot(&self) -> Result<AppendSlot, WriterGone> {
-        let permit = self.requests.clone().reserve_owned().await;
-        permit.map(AppendSlot).map_err(|_closed| WriterGone)
+        let permit = self.requests.clone().reserve_owned().await.map_err(|_closed| WriterGone)?;
+        Ok(AppendSlot { permit, bell: Arc::clone(&self.bell) })
     }
 
     /// Makes an empty log, durably.
@@ -255,7 +264,8 @@ impl DirectoryQueue {
 impl AppendSlot {
     /// Queues the append. The answers to one log's appends come in the order queued.
     pub(crate) fn append(self, append: Append, memory: OwnedSemaphorePermit, appending: Appending) {
-        self.0.send(Request::Append { append, appending, memory });
+        let queue = self.permit.send(Request::Append { append, appending, memory });
+        self.bell.ring(queue.max_capacity() - queue.capacity());
     }
 }
 
@@ -270,7 +280,8 @@ pub(crate) mod testing {
     /// A queue with `room`, and what comes out of it.
     pub(crate) fn played_writer(room: usize) -> (DirectoryQueue, PlayedWriter) {
         let (requests, queue) = mpsc::channel(room);
-        (DirectoryQueue { requests }, PlayedWriter { queue })
+        let bell = Arc::new(Bell::default());
+        (DirectoryQueue { requests, bell }, PlayedWriter { queue })
     }
 
     pub(crate) struct PlayedWriter {

@@ -2,19 +2,19 @@
 //! gives them to [`Directory`], many at a time, so that one sync answers all who wait for it.
 
 use std::io;
-use std::thread::{self, Builder, yield_now};
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread::{self, Builder};
 
 use commit_log::{Append, AppendError, Directory, LogError, NewLog, UpkeepScope};
 use daemon::clock::Clock;
 use disk::RealDisk;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{error, warn};
 use types::{Coded, Offset, Reason};
 
 use super::answering::{Answered, Telling};
+use super::company::{Bell, Company};
 use super::upkeep::UpkeepThread;
 use super::{Appending, DirectoryQueue, Log, Request, WriterGone};
 use crate::disk_space::FullSeen;
@@ -69,11 +69,12 @@ impl Writer {
         let group = Group { appends: Vec::new(), waiting: Vec::new(), full_seen, tell };
         let (created, fenced) = (Vec::new(), Some(fenced));
         let writing = Writing { directory, upkeep, clock, group, created, fenced };
-        let company = Company::default();
+        let bell = Arc::new(Bell::default());
+        let company = Company::new(Arc::clone(&bell));
         let thread = Builder::new()
             .name("directory-writer".to_owned())
             .spawn(move || writing.run(queue, group_commit, company))?;
-        Ok((DirectoryQueue { requests }, Self { thread, telling }))
+        Ok((DirectoryQueue { requests, bell }, Self { thread, telling }))
     }
 
     /// Waits until everything queued is written and told, and the directory is closed, its lock
@@ -85,48 +86,6 @@ impl Writer {
         let ended = ended.map_err(|_stopped| WriterGone)?.map_err(|_panic| WriterGone)?;
         // That it was fenced is no less true if nobody heard of the rest.
         Ok(if ended == Ended::Closed && told.is_err() { Ended::Untold } else { ended })
-    }
-}
-
-/// How long a group waits for those who are about to ask, too.
-///
-/// Whoever was answered together asks again at about the same time, but not at once: the first of
-/// them would be synced alone while all others wait. So a group that is smaller than the one before
-/// waits for the rest, for a small part of what it would cost them.
-#[derive(Debug, Default)]
-struct Company {
-    /// Requests of the last group.
-    last: usize,
-    /// How long it took.
-    took: Duration,
-}
-
-impl Company {
-    /// What waiting may cost is the last group's time through this.
-    const PART: u32 = 4;
-    /// However long that took.
-    const LONGEST: Duration = Duration::from_micros(200);
-
-    fn await_in(
-        &self,
-        queue: &mut mpsc::Receiver<Request>,
-        taken: &mut Vec<Request>,
-        clock: Clock,
-    ) {
-        let patience = (self.took / Self::PART).min(Self::LONGEST);
-        let until = clock.monotonic().saturating_add(patience);
-        while taken.len() < self.last {
-            match queue.try_recv() {
-                Ok(request) => taken.push(request),
-                Err(TryRecvError::Empty) if clock.monotonic() < until => yield_now(),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
-            }
-        }
-    }
-
-    const fn note(&mut self, requests: usize, took: Duration) {
-        self.last = requests;
-        self.took = took;
     }
 }
 
@@ -333,8 +292,6 @@ fn log_failure(failure: &AppendError, full_seen: &FullSeen) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use commit_log::{AppendAt, DirectoryConfig, LogConfig, LogKey};
     use tempfile::TempDir;
     use tokio::sync::Semaphore;
@@ -351,32 +308,6 @@ mod tests {
         let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
         let signals = Signals { full_seen: full_seen(), fenced };
         Writer::start(opened.unwrap(), clock, 16, 16, signals).unwrap()
-    }
-
-    const LONG: Duration = Duration::from_hours(1);
-
-    /// What a group of `first` becomes that follows one of `last`, while `more` are in the queue.
-    fn group(first: usize, last: usize, more: usize) -> usize {
-        let (sender, mut queue) = mpsc::channel(16);
-        for _ in 0..more {
-            sender.try_send(Request::Upkeep).unwrap();
-        }
-        let mut taken: Vec<Request> = (0..first).map(|_| Request::Upkeep).collect();
-        let mut company = Company::default();
-        company.note(last, LONG);
-        company.await_in(&mut queue, &mut taken, Clock::new());
-        taken.len()
-    }
-
-    #[test]
-    fn a_group_becomes_as_large_as_the_one_before_and_no_larger() {
-        assert_eq!(group(1, 3, 5), 3);
-        assert_eq!(group(4, 3, 5), 4);
-    }
-
-    #[test]
-    fn whoever_does_not_come_is_not_waited_for_long() {
-        assert_eq!(group(1, 3, 1), 2);
     }
 
     #[tokio::test]

@@ -22,9 +22,15 @@ pub(super) enum Waiting {
     /// So many partitions of one producer, each for one batch.
     Partitions(u32),
     /// So many producers of one partition, each for one batch.
-    Producers(u32),
-    /// The same, each of a client of its own.
-    Clients(u32),
+    Producers { count: u32, of: Clients },
+}
+
+/// Whose producers they are. Those of one client share its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clients {
+    One,
+    /// A client for each, as processes have it that know nothing of one another.
+    Each,
 }
 
 /// A batch under way for each of many partitions or producers, at any time. The topic stays from
@@ -60,9 +66,9 @@ impl<'a> Durable<'a> {
     ) -> Result<Self, Failure> {
         let (client, given) = (stage.client(), work.clone());
         let config = stage.client_config().clone();
-        let (partitions, producers) = match waiting {
-            Waiting::Partitions(partitions) => (partitions, 1),
-            Waiting::Producers(producers) | Waiting::Clients(producers) => (1, producers),
+        let (partitions, producers, clients) = match waiting {
+            Waiting::Partitions(partitions) => (partitions, 1, Clients::One),
+            Waiting::Producers { count, of } => (1, count, of),
         };
         let making = async move {
             let topic =
@@ -70,9 +76,9 @@ impl<'a> Durable<'a> {
                     .await?;
             let mut lanes = Vec::new();
             for _ in 0..producers {
-                let own = match waiting {
-                    Waiting::Clients(_) => Client::connect(config.clone()).await?,
-                    Waiting::Partitions(_) | Waiting::Producers(_) => client.clone(),
+                let own = match clients {
+                    Clients::One => client.clone(),
+                    Clients::Each => Client::connect(config.clone()).await?,
                 };
                 let producer = Arc::new(own.producer(producer_config(&given))?);
                 lanes.extend(topic.numbers().map(|partition| {

@@ -10,14 +10,13 @@ use types::Durability;
 
 use self::report::SuiteReport;
 use self::rows::{
-    Clients, DiskLoad, FULL_BATCH, GROUP_BATCH, Kind, LATENCY_RECORD, Row, SMALL_BATCH, Until,
-    chosen,
+    DiskLoad, FULL_BATCH, GROUP_BATCH, Kind, LATENCY_RECORD, Row, SMALL_BATCH, Until, chosen,
 };
 use super::append::{Appending, AppendingPlainly, SinkSpec};
 use super::consume::{Consuming, ConsumingPlainly, filled};
 use super::contest::{Pace, Rounds, Saturate, at_full_speed, at_one_rate, compared, unmeasured};
 use super::dirt::Dirt;
-use super::durable::{Durable, Waiting};
+use super::durable::{Clients, Durable, Waiting};
 use super::echo::Echoing;
 use super::group::RawGroup;
 use super::load::{Shape, Work};
@@ -203,10 +202,7 @@ impl<'a> Suite<'a> {
     ) -> Result<Comparison, Failure> {
         let work = self.work_in_batches(GROUP_BATCH)?;
         let mut beside = RawGroup::new(work.clone(), self.folder, producers);
-        let waiting = match of {
-            Clients::One => Waiting::Producers(producers),
-            Clients::Each => Waiting::Clients(producers),
-        };
+        let waiting = Waiting::Producers { count: producers, of };
         let mut ours = Durable::new(work.clone(), self.stage, waiting).await?;
         let sides = (&mut ours, &mut beside);
         let compared = self.contest(row, sides, &work).await;

@@ -3,6 +3,7 @@
 use measure::{Condition, Goal, Task};
 use types::Durability;
 
+use super::super::durable::Clients;
 use Condition::{CpuRatioAtMost, OursBelow, RatioAtLeast, RatioAtMost};
 
 /// One measurement, which has a line for each of its tasks.
@@ -30,14 +31,6 @@ pub(super) enum Kind {
     /// 128 KiB batches, into and from a log that holds much and one that holds little; tasks:
     /// produce, fetch.
     Full,
-}
-
-/// Whose producers they are. Those of one client share its connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clients {
-    One,
-    /// A client for each, as processes have it that know nothing of one another.
-    Each,
 }
 
 /// Whether anybody else uses the disk.
