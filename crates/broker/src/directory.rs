@@ -242,12 +242,18 @@ impl DirectoryQueue {
 
     /// Tells the writer how much room there is.
     pub(crate) async fn set_room(&self, room: Room) -> Result<(), WriterGone> {
-        self.requests.send(Request::SetRoom(room)).await.map_err(|_closed| WriterGone)
+        self.send(Request::SetRoom(room)).await
     }
 
     /// Has the writer do what is to be done every few seconds.
     pub(crate) async fn upkeep(&self) -> Result<(), WriterGone> {
-        self.requests.send(Request::Upkeep).await.map_err(|_closed| WriterGone)
+        self.send(Request::Upkeep).await
+    }
+
+    async fn send(&self, request: Request) -> Result<(), WriterGone> {
+        self.requests.send(request).await.map_err(|_closed| WriterGone)?;
+        ring(&self.bell, &self.requests);
+        Ok(())
     }
 
     async fn ask<T>(
@@ -255,7 +261,7 @@ impl DirectoryQueue {
         request: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Request,
     ) -> Result<T, LogChangeError> {
         let (done, answer) = oneshot::channel();
-        self.requests.send(request(done)).await.map_err(|_closed| WriterGone)?;
+        self.send(request(done)).await?;
         let answer = answer.await.map_err(|_gone| WriterGone)?;
         Ok(answer?)
     }
@@ -264,9 +270,13 @@ impl DirectoryQueue {
 impl AppendSlot {
     /// Queues the append. The answers to one log's appends come in the order queued.
     pub(crate) fn append(self, append: Append, memory: OwnedSemaphorePermit, appending: Appending) {
-        let queue = self.permit.send(Request::Append { append, appending, memory });
-        self.bell.ring(queue.max_capacity() - queue.capacity());
+        let requests = self.permit.send(Request::Append { append, appending, memory });
+        ring(&self.bell, &requests);
     }
+}
+
+fn ring(bell: &Bell, requests: &mpsc::Sender<Request>) {
+    bell.ring(requests.max_capacity() - requests.capacity());
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::turn::Turn;
 
+#[cfg(test)]
+mod http2;
+
 /// A write of so many bytes goes out by itself, from where they lie.
 const MUCH: usize = 32 * 1024;
 /// Most bytes that are gathered.

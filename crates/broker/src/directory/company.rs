@@ -16,40 +16,44 @@ use super::Request;
 
 /// So few come in about the time in which a thread is woken: they are waited for awake.
 const FEW: usize = 8;
-/// Of nobody.
-const NONE: usize = 0;
+/// How much longer than it was to a sleep may take, as Linux has it.
+const OVERSLEEP: Duration = Duration::from_micros(50);
+/// The writer does not sleep.
+const AWAKE: usize = 0;
 
 /// What wakes the writer once as many requests are queued as it sleeps for. Were it woken by each, or
 /// to look again and again, it would keep from their processors those who are to make them.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
-    /// How many are to be queued; [`NONE`] while the writer does not sleep.
+    /// How many are to be queued, or [`AWAKE`].
     wanted: AtomicUsize,
+    /// The one thread that sleeps.
     writer: OnceLock<Thread>,
 }
 
 impl Bell {
-    /// Tells that so many are queued.
+    /// Tells that so many are queued, or have their place in the queue.
     pub(super) fn ring(&self, queued: usize) {
         let wanted = self.wanted.load(Ordering::Relaxed);
-        if wanted != NONE
+        if wanted != AWAKE
             && wanted <= queued
-            && self.wanted.swap(NONE, Ordering::Relaxed) != NONE
+            && self.wanted.swap(AWAKE, Ordering::Acquire) != AWAKE
             && let Some(writer) = self.writer.get()
         {
             writer.unpark();
         }
     }
 
-    /// Sleeps until so many are queued, or for as long. It may be over earlier; and whoever is queued
+    /// Sleeps until so many are queued, or for so long. It may be over earlier; and whoever is queued
     /// just when this begins may not be seen, so that `patience` should be short.
     fn sleep(&self, queue: &Receiver<Request>, wanted: usize, patience: Duration) {
         self.writer.get_or_init(thread::current);
-        self.wanted.store(wanted, Ordering::Relaxed);
+        // Whoever sees this knows the thread, too.
+        self.wanted.store(wanted, Ordering::Release);
         if queue.len() < wanted {
             thread::park_timeout(patience);
         }
-        self.wanted.store(NONE, Ordering::Relaxed);
+        self.wanted.store(AWAKE, Ordering::Relaxed);
     }
 }
 
@@ -74,8 +78,7 @@ impl Company {
         Self { last: 0, took: Duration::ZERO, bell }
     }
 
-    /// Takes what comes, until there are as many as in the last group or it took too long. Only ever
-    /// called by one thread.
+    /// Takes what comes, until there are as many as in the last group or it took too long.
     pub(super) fn await_in(
         &self,
         queue: &mut Receiver<Request>,
@@ -95,9 +98,10 @@ impl Company {
             if missing == 0 || left.is_zero() || queue.is_closed() {
                 return;
             }
-            match missing.checked_sub(FEW) {
-                None | Some(0) => yield_now(),
-                Some(many) => self.bell.sleep(queue, many, left),
+            if FEW < missing && 2 * OVERSLEEP <= left {
+                self.bell.sleep(queue, missing - FEW, left.saturating_sub(OVERSLEEP));
+            } else {
+                yield_now();
             }
         }
     }
@@ -111,9 +115,14 @@ impl Company {
 
 #[cfg(test)]
 mod tests {
+    use commit_log::{Append, AppendAt, LogKey};
+    use futures::FutureExt as _;
+    use tokio::sync::Semaphore;
     use tokio::sync::mpsc::{Sender, channel};
+    use types::{LeaderEpoch, PartitionId, TopicId};
 
     use super::*;
+    use crate::directory::{Appending, DirectoryQueue};
 
     const LONG: Duration = Duration::from_hours(1);
 
@@ -152,33 +161,80 @@ mod tests {
         assert_eq!(group(1, 60, 1), 2);
     }
 
-    /// Until the writer sleeps.
-    fn asleep(bell: &Bell) {
-        while bell.wanted.load(Ordering::Relaxed) == NONE {
+    /// Far longer than any of these tests takes, and not for ever.
+    const AT_MOST: Duration = Duration::from_secs(20);
+
+    /// Has somebody sleep until `wanted` are queued, does something meanwhile, and says whether that
+    /// woke him.
+    fn wakes(
+        bell: &Arc<Bell>,
+        queue: Receiver<Request>,
+        wanted: usize,
+        meanwhile: impl FnOnce(),
+    ) -> bool {
+        let clock = Clock::new();
+        let begun = clock.monotonic();
+        let too_late = || AT_MOST <= clock.monotonic().saturating_sub(begun);
+        let sleeping = thread::spawn({
+            let bell = Arc::clone(bell);
+            move || bell.sleep(&queue, wanted, AT_MOST)
+        });
+        while bell.wanted.load(Ordering::Relaxed) == AWAKE && !too_late() {
             yield_now();
         }
+        meanwhile();
+        sleeping.join().unwrap();
+        assert_eq!(bell.wanted.load(Ordering::Relaxed), AWAKE);
+        !too_late()
     }
 
     #[test]
     fn the_writer_sleeps_until_so_many_are_queued() {
         let (bell, (sender, queue)) = (Arc::new(Bell::default()), queue(1));
-        let sleeping = thread::spawn({
-            let bell = Arc::clone(&bell);
-            move || bell.sleep(&queue, 3, LONG)
+        let woken = wakes(&bell, queue, 3, || {
+            bell.ring(2);
+            assert_eq!(bell.wanted.load(Ordering::Relaxed), 3, "two are not three");
+            fill(&sender, 2);
+            bell.ring(3);
         });
-        asleep(&bell);
-        bell.ring(2);
-        assert_eq!(bell.wanted.load(Ordering::Relaxed), 3, "two are not three");
-        fill(&sender, 2);
-        bell.ring(3);
-        sleeping.join().unwrap();
+        assert!(woken);
+    }
+
+    #[test]
+    fn an_append_wakes_the_writer_if_it_makes_the_number_up() {
+        let (bell, (requests, queue)) = (Arc::new(Bell::default()), queue(0));
+        let to_writer = DirectoryQueue { requests, bell: Arc::clone(&bell) };
+        let append = || {
+            let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+            let slot = to_writer.slot().now_or_never().unwrap().unwrap();
+            let (log, epoch) = (
+                LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) },
+                LeaderEpoch::ZERO,
+            );
+            let append = Append { log, epoch, batches: Vec::new(), at: AppendAt::End };
+            slot.append(append, memory, Appending(None));
+        };
+        let woken = wakes(&bell, queue, 2, || {
+            append();
+            assert_eq!(bell.wanted.load(Ordering::Relaxed), 2, "one is not two");
+            append();
+        });
+        assert!(woken);
+    }
+
+    #[test]
+    fn so_does_whatever_else_is_asked() {
+        let (bell, (requests, queue)) = (Arc::new(Bell::default()), queue(0));
+        let to_writer = DirectoryQueue { requests, bell: Arc::clone(&bell) };
+        assert!(wakes(&bell, queue, 1, || to_writer.upkeep().now_or_never().unwrap().unwrap()));
     }
 
     #[test]
     fn nobody_sleeps_for_what_is_there() {
-        let (_sender, queue) = queue(3);
-        let bell = Bell::default();
-        bell.sleep(&queue, 3, LONG);
-        bell.ring(3);
+        let ((_sender, queue), clock) = (queue(3), Clock::new());
+        let (bell, begun) = (Bell::default(), clock.monotonic());
+        bell.sleep(&queue, 3, AT_MOST);
+        assert!(clock.monotonic().saturating_sub(begun) < AT_MOST);
+        assert_eq!(bell.wanted.load(Ordering::Relaxed), AWAKE);
     }
 }

@@ -101,7 +101,7 @@ pub(crate) struct Partitions {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct All {
     /// How often each side has its turn
-    #[arg(long, value_name = "N", default_value_t = 5,
+    #[arg(long, value_name = "N", default_value_t = 9,
           value_parser = clap::value_parser!(u32).range(5..=1000))]
     pub(crate) rounds: u32,
     /// How long a turn is: 300ms, 2s; it ends sooner after 1 GiB

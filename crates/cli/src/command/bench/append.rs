@@ -46,6 +46,14 @@ pub(super) struct Appender<S> {
     work: Work,
     spec: SinkSpec,
     sink: Option<S>,
+    written: Written,
+}
+
+/// How long what was written stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    ForATurn,
+    ForAllTurns,
 }
 
 /// Ours.
@@ -57,7 +65,14 @@ impl<S: Sink> Appender<S> {
     /// One partition begins anew in each turn; many stay, since a thousand take longer to make than
     /// a turn.
     pub(super) const fn new(work: Work, spec: SinkSpec) -> Self {
-        Self { work, spec, sink: None }
+        let written = if spec.partitions == 1 { Written::ForATurn } else { Written::ForAllTurns };
+        Self { work, spec, sink: None, written }
+    }
+
+    /// Beside one whose partitions stay, however few: whoever removes what it wrote has pages at hand
+    /// that it had before, where the other has to find new ones.
+    pub(super) const fn lasting(work: Work, spec: SinkSpec) -> Self {
+        Self { work, spec, sink: None, written: Written::ForAllTurns }
     }
 
     /// Writes on a thread that may block.
@@ -111,7 +126,10 @@ impl<S: Sink> Contender for Appender<S> {
     }
 
     async fn clean_up(&mut self) -> Result<(), Failure> {
-        if self.spec.partitions == 1 { self.end().await } else { Ok(()) }
+        match self.written {
+            Written::ForATurn => self.end().await,
+            Written::ForAllTurns => Ok(()),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Group commit at its plainest: threads that each hand over a batch and wait, and one more that
 //! writes what has come to the end of a file, syncs it, and tells all of them.
 
-use std::fs::{File, remove_file};
-use std::os::unix::fs::FileExt as _;
+use std::fs::{File, OpenOptions, remove_file};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -14,20 +15,33 @@ use super::append::blocking;
 use super::contest::{Contender, Saturate};
 use super::load::{Bound, Work};
 use super::stage::CLIENT_THREADS;
-use super::topic::unexpected;
 use crate::exit::Failure;
 
-/// Writers of one file.
+/// Writers of one file, which stays from turn to turn as a topic does.
 pub(super) struct RawGroup {
     work: Work,
     writers: u32,
     path: PathBuf,
-    file: Option<File>,
+    file: Arc<File>,
 }
 
 impl RawGroup {
-    pub(super) fn new(work: Work, folder: &Path, writers: u32) -> Self {
-        Self { work, writers, path: folder.join("group"), file: None }
+    /// # Errors
+    ///
+    /// The file cannot be made.
+    pub(super) fn new(work: Work, folder: &Path, writers: u32) -> Result<Self, Failure> {
+        let path = folder.join("group");
+        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+        Ok(Self { work, writers, path, file: Arc::new(file) })
+    }
+
+    /// Removes the file.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub(super) fn end(self) -> Result<(), Failure> {
+        Ok(remove_file(self.path)?)
     }
 }
 
@@ -37,20 +51,17 @@ impl Contender for RawGroup {
     }
 
     async fn prepare(&mut self) -> Result<(), Failure> {
-        self.file = Some(File::create_new(&self.path)?);
         Ok(())
     }
 
     async fn clean_up(&mut self) -> Result<(), Failure> {
-        self.file = None;
-        Ok(remove_file(&self.path)?)
+        Ok(())
     }
 }
 
 impl Saturate for RawGroup {
     async fn saturate(&mut self, bound: Bound) -> Result<u64, Failure> {
-        let file = self.file.take().ok_or_else(|| unexpected("no file was made"))?;
-        let (work, writers) = (self.work.clone(), self.writers);
+        let (file, work, writers) = (Arc::clone(&self.file), self.work.clone(), self.writers);
         blocking(move || commit(&file, &work, writers, &bound)).await
     }
 }
@@ -87,14 +98,13 @@ fn write(hand_over: &SyncSender<Waiter>, begun: &AtomicU64, bound: &Bound) {
 /// Returns how many batches were made durable.
 #[expect(clippy::needless_pass_by_value, reason = "those who hand over learn of its end")]
 fn sync_groups(file: &File, work: &Work, batches: Receiver<Waiter>) -> Result<u64, Failure> {
-    let (mut end, mut synced) = (0, 0);
+    let (mut end, mut synced) = (file, 0);
     let mut group = Vec::new();
     while let Ok(first) = batches.recv() {
         group.push(first);
         group.extend(batches.try_iter());
         for _ in &group {
-            file.write_all_at(work.full.bytes(), end)?;
-            end += work.full.bytes().len() as u64;
+            end.write_all(work.full.bytes())?;
         }
         file.sync_data()?;
         synced += group.len() as u64;

@@ -31,8 +31,10 @@ pub(super) struct Producing<'a> {
 }
 
 enum Into {
-    /// A new topic for each turn.
+    /// A new topic for each turn, which is removed after it.
     Fresh(Durability),
+    /// A new topic for each turn. These stay.
+    FreshAndKept(Durability, Vec<Topic>),
     /// This topic, which stays.
     Kept(Topic),
 }
@@ -50,9 +52,33 @@ impl<'a> Producing<'a> {
         Self { work, stage, into: Into::Fresh(durability), ready: None }
     }
 
+    /// Into a new topic for each turn, all of which stay until the [end](Self::end): beside one that
+    /// keeps what it wrote, for whoever removes that has pages at hand where the other has to find new
+    /// ones.
+    pub(super) const fn keeping(work: Work, stage: &'a Stage, durability: Durability) -> Self {
+        Self { work, stage, into: Into::FreshAndKept(durability, Vec::new()), ready: None }
+    }
+
     /// Behind what is in a topic already.
     pub(super) const fn behind(topic: Topic, work: Work, stage: &'a Stage) -> Self {
         Self { work, stage, into: Into::Kept(topic), ready: None }
+    }
+
+    /// Removes what it made and kept.
+    ///
+    /// # Errors
+    ///
+    /// The cluster refuses or does not answer.
+    pub(super) async fn end(self) -> Result<(), Failure> {
+        match self.into {
+            Into::FreshAndKept(_, topics) => {
+                for topic in topics {
+                    self.stage.remove(topic).await?;
+                }
+                Ok(())
+            }
+            Into::Fresh(_) | Into::Kept(_) => Ok(()),
+        }
     }
 }
 
@@ -65,7 +91,7 @@ impl Contender for Producing<'_> {
     async fn prepare(&mut self) -> Result<(), Failure> {
         let (client, work) = (self.stage.client(), self.work.clone());
         let kept = match &self.into {
-            Into::Fresh(durability) => Err(*durability),
+            Into::Fresh(durability) | Into::FreshAndKept(durability, _) => Err(*durability),
             Into::Kept(topic) => Ok(topic.clone()),
         };
         let ready = async move {
@@ -85,8 +111,12 @@ impl Contender for Producing<'_> {
     async fn clean_up(&mut self) -> Result<(), Failure> {
         let Some(Ready { producer, topic, .. }) = self.ready.take() else { return Ok(()) };
         let closed = self.stage.on_client(async move { Ok(producer.close().await?) }).await;
-        match &self.into {
+        match &mut self.into {
             Into::Fresh(_) => self.stage.remove(topic).await.and(closed),
+            Into::FreshAndKept(_, topics) => {
+                topics.push(topic);
+                closed
+            }
             Into::Kept(_) => closed,
         }
     }

@@ -181,7 +181,7 @@ impl<'a> Suite<'a> {
 
     async fn durable(&mut self, row: &Row, partitions: u32) -> Result<Comparison, Failure> {
         let work = self.work_in_batches(SMALL_BATCH)?;
-        let mut beside = AppendingPlainly::new(work.clone(), self.spec(partitions));
+        let mut beside = AppendingPlainly::lasting(work.clone(), self.spec(partitions));
         let waiting = Waiting::Partitions(partitions);
         let mut ours = Durable::new(work.clone(), self.stage, waiting).await?;
         let compared = self.contest(row, (&mut ours, &mut beside), &work).await;
@@ -201,12 +201,12 @@ impl<'a> Suite<'a> {
         of: Clients,
     ) -> Result<Comparison, Failure> {
         let work = self.work_in_batches(GROUP_BATCH)?;
-        let mut beside = RawGroup::new(work.clone(), self.folder, producers);
+        let mut beside = RawGroup::new(work.clone(), self.folder, producers)?;
         let waiting = Waiting::Producers { count: producers, of };
         let mut ours = Durable::new(work.clone(), self.stage, waiting).await?;
-        let sides = (&mut ours, &mut beside);
-        let compared = self.contest(row, sides, &work).await;
+        let compared = self.contest(row, (&mut ours, &mut beside), &work).await;
         ours.end().await?;
+        beside.end()?;
         compared
     }
 
@@ -256,10 +256,10 @@ impl<'a> Suite<'a> {
         little.end().await?;
         let fetched = fetched?;
         let mut much = Producing::behind(full.clone(), work.clone(), stage);
-        let mut none = Producing::new(work.clone(), stage, durability);
-        let sides = (&mut much, &mut none);
-        let produced = self.contest(row, sides, work).await?;
-        Ok([produced, fetched])
+        let mut none = Producing::keeping(work.clone(), stage, durability);
+        let produced = self.contest(row, (&mut much, &mut none), work).await;
+        none.end().await?;
+        Ok([produced?, fetched])
     }
 
     /// Once to have both in the page cache, and then to measure.
