@@ -364,8 +364,9 @@ fn records_from(
     if batch.header().is_control || batch.header().end_offset() <= from {
         return Ok(Vec::new());
     }
-    let mut records = Vec::new();
-    for record in batch.records_within(max_payload_bytes)? {
+    let all = batch.records_within(max_payload_bytes)?;
+    let mut records = Vec::with_capacity(all.size_hint().1.unwrap_or_default());
+    for record in all {
         let record = record?;
         if from <= record.offset {
             records.push(record);

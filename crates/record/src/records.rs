@@ -62,6 +62,9 @@ pub struct HeaderView<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Its length, its attributes, two deltas, and that there is no key, value or header: a byte each.
+const LEAST_RECORD_BYTES: usize = 7;
+
 /// The records of one batch, unpacked, in order. Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Records {
@@ -111,8 +114,10 @@ impl Iterator for Records {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // The count is the header's word; an error ends the records sooner.
-        (0, Some(self.cursor.left as usize + 1))
+        // The count is the header's word, and there are no more than have room; an error, which is one
+        // more, ends the records sooner.
+        let counted = (self.cursor.left as usize).min(self.payload.len() / LEAST_RECORD_BYTES);
+        (0, Some(counted + 1))
     }
 }
 

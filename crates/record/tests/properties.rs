@@ -111,8 +111,11 @@ fn exercise(bytes: &Bytes) {
         assert_eq!(batch.header().end_offset().distance_from(batch.header().last_offset()), 1);
         let Ok(records) = batch.records_within(PAYLOAD_LIMIT) else { continue };
         let viewed = records.views().count();
+        let most = records.size_hint().1.unwrap();
+        assert!(most <= PAYLOAD_LIMIT / 7 + 1, "{most} are told, whatever the header counts");
         let owned: Vec<_> = records.collect();
         assert!(owned.len() <= viewed, "owned records check headers too");
+        assert!(owned.len() <= most);
         for record in owned.iter().flatten() {
             assert!(batch.header().base_offset <= record.offset);
             assert!(record.offset <= batch.header().last_offset());

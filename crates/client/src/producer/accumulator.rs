@@ -158,7 +158,10 @@ impl<T: Clone + PartialEq> Accumulator<T> {
     ) -> Result<Appended<T>, RecordError> {
         let size = record.size();
         let slots = self.gathering.slots;
-        let queue = self.queues.entry(to.clone()).or_insert_with(|| Queue::new(slots));
+        let queue = match self.queues.get_mut(to) {
+            Some(queue) => queue,
+            None => self.queues.entry(to.clone()).or_insert_with(|| Queue::new(slots)),
+        };
         if let Some(last) = queue.waiting.back_mut()
             && !last.has_room_for(size)
         {
