@@ -32,6 +32,9 @@ use crate::metadata::{Metadata, Missing};
 
 /// Events that wait for the reader; the bytes among them are bounded by the credit.
 const MAX_EVENTS: usize = 64;
+/// Most records for which there is room before one of them was read: what a batch says that it holds
+/// is only believed so far.
+const RESERVED_AT_ONCE: usize = 16 * 1024;
 
 /// Records of one partition, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -365,7 +368,10 @@ fn records_from(
         return Ok(Vec::new());
     }
     let all = batch.records_within(max_payload_bytes)?;
-    let mut records = Vec::with_capacity(all.size_hint().1.unwrap_or_default());
+    let wanted = batch.header().end_offset().distance_from(from.max(batch.header().base_offset));
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let most = all.size_hint().1.unwrap_or_default().min(wanted).min(RESERVED_AT_ONCE);
+    let mut records = Vec::with_capacity(most);
     for record in all {
         let record = record?;
         if from <= record.offset {

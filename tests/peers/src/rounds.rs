@@ -72,9 +72,16 @@ pub(crate) async fn measure(
     let client = client_threads.run(connect(address)).await?;
     let (mut produced, mut consumed) = (Vec::new(), Vec::new());
     for round in 0..plan.rounds {
-        let theirs = client_threads.run(nats_turns(*plan, nats.address, nats.process()));
-        let theirs = theirs.await?;
-        let ours = client_threads.run(our_turns(*plan, client.clone(), round)).await?;
+        let theirs = || client_threads.run(nats_turns(*plan, nats.address, nats.process()));
+        let ours = || client_threads.run(our_turns(*plan, client.clone(), round));
+        // Whoever is second finds what the first has left.
+        let (ours, theirs) = if round % 2 == 0 {
+            let theirs = theirs().await?;
+            (ours().await?, theirs)
+        } else {
+            let ours = ours().await?;
+            (ours, theirs().await?)
+        };
         produced.push((ours.produce, theirs.produce));
         consumed.push((ours.consume, theirs.consume));
     }

@@ -116,7 +116,8 @@ pub(crate) struct All {
     /// Only the rows whose names begin so: produce,durable-1000
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub(crate) rows: Vec<String>,
-    /// Where a folder for the data is made, and removed at the end; a disk, not a RAM disk
+    /// Where a folder for the data is made, and removed at the end: a disk, not a RAM disk, with room
+    /// for what a row keeps until it is over, up to 2 GiB a round and --data
     #[arg(long, value_name = "PATH", default_value = ".")]
     pub(crate) dir: PathBuf,
 }

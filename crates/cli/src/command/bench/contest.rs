@@ -42,8 +42,8 @@ pub(super) struct Rounds<'a> {
     pub(super) count: u32,
     /// What is being measured, for whoever watches.
     pub(super) label: &'a str,
-    /// The file system that has nothing left to write back when a turn begins; `None` where turns
-    /// remove what they wrote, or the disk is kept busy anyhow.
+    /// The file system that has nothing left to write back when a turn begins; `None` where both sides
+    /// remove what they wrote after each turn, or the disk is kept busy anyhow.
     pub(super) settled: Option<&'a Path>,
 }
 
@@ -159,9 +159,17 @@ async fn full_speed(
     };
     let turn = turn.await;
     // Whatever came of it: a running cluster keeps nothing of ours.
-    side.clean_up().await?;
+    let cleaned = side.clean_up().await;
     go_on(work)?;
-    turn
+    first_of(turn, cleaned)
+}
+
+/// What was measured, if nothing failed; or what failed first, which the rest may be due to.
+pub(super) fn first_of<T>(
+    measured: Result<T, Failure>,
+    cleaned: Result<(), Failure>,
+) -> Result<T, Failure> {
+    measured.and_then(|measured| cleaned.map(|()| measured))
 }
 
 async fn measured(side: &mut impl Saturate, work: &Work) -> Result<Turn, Failure> {
@@ -176,9 +184,9 @@ async fn measured(side: &mut impl Saturate, work: &Work) -> Result<Turn, Failure
 async fn paced(side: &mut impl Pace, work: &Work) -> Result<Latencies, Failure> {
     side.prepare().await?;
     let latencies = side.pace().await;
-    side.clean_up().await?;
+    let cleaned = side.clean_up().await;
     go_on(work)?;
-    latencies
+    first_of(latencies, cleaned)
 }
 
 fn go_on(work: &Work) -> Result<(), Failure> {

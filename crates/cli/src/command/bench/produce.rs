@@ -72,10 +72,11 @@ impl<'a> Producing<'a> {
     pub(super) async fn end(self) -> Result<(), Failure> {
         match self.into {
             Into::FreshAndKept(_, topics) => {
+                let mut removed = Ok(());
                 for topic in topics {
-                    self.stage.remove(topic).await?;
+                    removed = removed.and(self.stage.remove(topic).await);
                 }
-                Ok(())
+                removed
             }
             Into::Fresh(_) | Into::Kept(_) => Ok(()),
         }

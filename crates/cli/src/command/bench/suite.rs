@@ -14,7 +14,9 @@ use self::rows::{
 };
 use super::append::{Appending, AppendingPlainly, SinkSpec};
 use super::consume::{Consuming, ConsumingPlainly, filled};
-use super::contest::{Pace, Rounds, Saturate, at_full_speed, at_one_rate, compared, unmeasured};
+use super::contest::{
+    Pace, Rounds, Saturate, at_full_speed, at_one_rate, compared, first_of, unmeasured,
+};
 use super::dirt::Dirt;
 use super::durable::{Clients, Durable, Waiting};
 use super::echo::Echoing;
@@ -134,13 +136,13 @@ impl<'a> Suite<'a> {
         match kind {
             Kind::Append { disk: DiskLoad::Quiet, .. }
             | Kind::Durable { disk: DiskLoad::Quiet, .. }
-            | Kind::Group { .. } => Some(self.folder),
+            | Kind::Group { .. }
+            | Kind::Full => Some(self.folder),
             Kind::Append { disk: DiskLoad::Busy, .. }
             | Kind::Durable { disk: DiskLoad::Busy, .. }
             | Kind::Produce { .. }
             | Kind::Fetch { .. }
-            | Kind::Latency { .. }
-            | Kind::Full => None,
+            | Kind::Latency { .. } => None,
         }
     }
 
@@ -158,8 +160,8 @@ impl<'a> Suite<'a> {
         let mut ours = Consuming::new(work.clone(), stage, durability).await?;
         let mut beside = ConsumingPlainly::new(work.clone(), stage, durability).await?;
         let compared = self.contest(row, (&mut ours, &mut beside), &work).await;
-        ours.end().await?;
-        compared
+        let ended = ours.end().await;
+        first_of(compared, ended)
     }
 
     fn dirt(&self, disk: DiskLoad) -> Result<Option<Dirt>, Failure> {
@@ -174,9 +176,8 @@ impl<'a> Suite<'a> {
         let mut ours = Appending::new(work.clone(), self.spec(partitions));
         let mut beside = AppendingPlainly::new(work.clone(), self.spec(partitions));
         let compared = self.contest(row, (&mut ours, &mut beside), &work).await;
-        ours.end().await?;
-        beside.end().await?;
-        compared
+        let ended = ours.end().await.and(beside.end().await);
+        first_of(compared, ended)
     }
 
     async fn durable(&mut self, row: &Row, partitions: u32) -> Result<Comparison, Failure> {
@@ -185,9 +186,8 @@ impl<'a> Suite<'a> {
         let waiting = Waiting::Partitions(partitions);
         let mut ours = Durable::new(work.clone(), self.stage, waiting).await?;
         let compared = self.contest(row, (&mut ours, &mut beside), &work).await;
-        ours.end().await?;
-        beside.end().await?;
-        compared
+        let ended = ours.end().await.and(beside.end().await);
+        first_of(compared, ended)
     }
 
     fn spec(&self, partitions: u32) -> SinkSpec {
@@ -205,9 +205,8 @@ impl<'a> Suite<'a> {
         let waiting = Waiting::Producers { count: producers, of };
         let mut ours = Durable::new(work.clone(), self.stage, waiting).await?;
         let compared = self.contest(row, (&mut ours, &mut beside), &work).await;
-        ours.end().await?;
-        beside.end()?;
-        compared
+        let ended = ours.end().await.and(beside.end());
+        first_of(compared, ended)
     }
 
     async fn latency(
@@ -227,8 +226,8 @@ impl<'a> Suite<'a> {
             Until::Consumed => {
                 let mut ours = Consuming::from_empty(work.clone(), stage, durability).await?;
                 let rounds = self.answers(row, (&mut ours, &mut beside), &work).await;
-                ours.end().await?;
-                rounds
+                let ended = ours.end().await;
+                first_of(rounds, ended)
             }
         }
     }
@@ -239,8 +238,8 @@ impl<'a> Suite<'a> {
         let records = self.all.data() / work.value.len() as u64;
         let full = filled(work.clone(), stage, Durability::PageCache, records).await?;
         let compared = self.full_beside_empty(row, &full, &work).await;
-        stage.remove(full).await?;
-        compared
+        let removed = stage.remove(full).await;
+        first_of(compared, removed)
     }
 
     async fn full_beside_empty(
@@ -253,13 +252,13 @@ impl<'a> Suite<'a> {
         let mut much = Consuming::end_of(full.clone(), work.clone(), stage).await?;
         let mut little = Consuming::new(work.clone(), stage, durability).await?;
         let fetched = self.fetch_both(row, (&mut much, &mut little), work).await;
-        little.end().await?;
-        let fetched = fetched?;
+        let ended = little.end().await;
+        let fetched = first_of(fetched, ended)?;
         let mut much = Producing::behind(full.clone(), work.clone(), stage);
         let mut none = Producing::keeping(work.clone(), stage, durability);
         let produced = self.contest(row, (&mut much, &mut none), work).await;
-        none.end().await?;
-        Ok([produced?, fetched])
+        let ended = none.end().await;
+        Ok([first_of(produced, ended)?, fetched])
     }
 
     /// Once to have both in the page cache, and then to measure.
