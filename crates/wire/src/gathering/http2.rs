@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{client, server};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{DuplexStream, Join, ReadHalf, WriteHalf, duplex, join, split};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
@@ -29,18 +29,8 @@ const AT_MOST: Duration = Duration::from_secs(20);
 /// Counts what it is given to send.
 #[derive(Debug)]
 struct Counting {
-    socket: DuplexStream,
+    socket: WriteHalf<DuplexStream>,
     writes: Arc<AtomicUsize>,
-}
-
-impl AsyncRead for Counting {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_read(cx, into)
-    }
 }
 
 impl AsyncWrite for Counting {
@@ -84,15 +74,19 @@ async fn echo(socket: DuplexStream) {
     server.serve_connection(TokioIo::new(socket), echo).await.unwrap();
 }
 
+/// What is read from one end, and sent to it by way of a count.
+type Counted = Join<ReadHalf<DuplexStream>, Counting>;
+
 /// How many writes it takes all streams to say a KiB at the same time, each of which is heard back.
-async fn writes_of<S>(ours: impl FnOnce(Counting) -> S) -> usize
+async fn writes_of<S>(ours: impl FnOnce(Counted) -> S) -> usize
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (socket, theirs) = duplex(1 << 20);
     tokio::spawn(echo(theirs));
     let writes = Arc::new(AtomicUsize::new(0));
-    let ours = ours(Counting { socket, writes: Arc::clone(&writes) });
+    let (reader, socket) = split(socket);
+    let ours = ours(join(reader, Counting { socket, writes: Arc::clone(&writes) }));
     let client = client::conn::http2::Builder::new(TokioExecutor::new());
     let (mut requests, connection) = client.handshake(TokioIo::new(ours)).await.unwrap();
     tokio::spawn(connection);

@@ -289,7 +289,7 @@ impl<'a> Suite<'a> {
 async fn without<T>(dirt: Option<Dirt>, measured: Result<T, Failure>) -> Result<T, Failure> {
     if let Some(dirt) = dirt {
         let ended = dirt.end().await;
-        return measured.and_then(|measured| ended.map(|()| measured));
+        return first_of(measured, ended);
     }
     measured
 }
