@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cluster::ListenerName;
-use commit_log::{BallastConfig, DirectoryConfig, JournalConfig};
+use commit_log::{BallastConfig, DirectoryConfig, JournalConfig, WriteBufferConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use types::DirectoryId;
@@ -44,6 +44,9 @@ pub struct Config {
     /// Bytes of the journal through which appends to many partitions at once become durable with
     /// one sync. Allocated when first needed. 0: every partition is synced by itself.
     pub journal_bytes: u64,
+    /// Memory in which what the journal made durable may wait until there is more for the same
+    /// partition's file. Never more than the ballast has. 0: nothing waits.
+    pub write_buffer_bytes: u64,
     /// Partitions of a topic that is created without saying how many.
     pub num_partitions: u32,
     /// Replicas of a topic that is created without saying how many.
@@ -250,6 +253,7 @@ impl Default for Config {
             data_dir: PathBuf::from("data/broker"),
             trust_fenced_directory: None,
             journal_bytes: 256 * 1024 * 1024,
+            write_buffer_bytes: 64 * 1024 * 1024,
             num_partitions: 1,
             default_replication_factor: 1,
             auto_create_topics_enable: true,
@@ -396,7 +400,9 @@ impl Config {
     pub(crate) fn journal(&self) -> Option<JournalConfig> {
         let config = JournalConfig::default();
         let file_bytes = self.journal_bytes.checked_div(config.files.get() as u64)?;
-        (file_bytes > 0).then_some(JournalConfig { file_bytes, ..config })
+        let bytes = usize::try_from(self.write_buffer_bytes).unwrap_or(usize::MAX);
+        let write_buffers = WriteBufferConfig { bytes, ..config.write_buffers };
+        (file_bytes > 0).then_some(JournalConfig { file_bytes, write_buffers, ..config })
     }
 
     /// How often it is looked for records that their topics no longer keep.

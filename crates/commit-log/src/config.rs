@@ -95,6 +95,30 @@ pub struct JournalConfig {
     pub large_append_bytes: u64,
     /// Steps that have small appends for fewer logs sync these.
     pub few_logs: NonZeroUsize,
+    /// How much of what it took may wait in memory before it is written to the logs, too.
+    pub write_buffers: WriteBufferConfig,
+}
+
+/// What may wait in memory, once the journal made it durable, for more that goes to the same log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteBufferConfig {
+    /// Bytes of one log.
+    pub log_bytes: usize,
+    /// Bytes of all logs together, and never more than the [ballast](BallastConfig) has. 0: every
+    /// append is written to its log at once.
+    pub bytes: usize,
+}
+
+impl WriteBufferConfig {
+    /// Nothing waits.
+    pub const NONE: Self = Self { log_bytes: 0, bytes: 0 };
+}
+
+impl Default for WriteBufferConfig {
+    /// 64 KiB of each of a thousand logs.
+    fn default() -> Self {
+        Self { log_bytes: 64 << 10, bytes: 64 << 20 }
+    }
 }
 
 impl Default for JournalConfig {
@@ -108,6 +132,7 @@ impl Default for JournalConfig {
             file_bytes: 32 << 20,
             large_append_bytes: 64 << 10,
             few_logs: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
+            write_buffers: WriteBufferConfig::default(),
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::log::{Failure, Log, RecoveredLog, sweep};
 use crate::name::{Aside, LogKey, aside_folder};
 use crate::reader::LogReader;
 use crate::room::Room;
+use crate::write_behind::WriteBuffers;
 use fence::Fence;
 use upkeep::UpkeepStage;
 
@@ -51,6 +52,8 @@ pub struct Directory<D: Disk> {
     /// What it says of logs that were found damaged: without it they would look whole.
     points_of_damaged: BTreeMap<LogId, RecoveryPoint>,
     upkeep: UpkeepStage,
+    /// Memory for what the journal made durable and its logs' files do not have yet.
+    write_buffers: Arc<WriteBuffers>,
     ballast: Arc<Ballast<D>>,
     room: Room,
     /// Why nothing is written here any more.

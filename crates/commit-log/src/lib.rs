@@ -49,9 +49,12 @@ mod scan;
 pub mod scrub;
 mod segment;
 mod view;
+mod write_behind;
 
 pub use ballast::{Ballast, Released};
-pub use config::{BallastConfig, DirectoryConfig, JournalConfig, LogConfig, LogOwner};
+pub use config::{
+    BallastConfig, DirectoryConfig, JournalConfig, LogConfig, LogOwner, WriteBufferConfig,
+};
 pub use directory::{
     Append, AppendAt, Appended, Directory, JournalFound, NewLog, Upkeep, UpkeepDone, UpkeepScope,
 };

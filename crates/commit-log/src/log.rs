@@ -24,7 +24,7 @@ use crate::reader::LogReader;
 use crate::segment::Segment;
 use crate::view::{Piece, Published, View};
 
-pub(crate) use append::{Placement, Writing};
+pub(crate) use append::{FileWrite, Placement, Writing};
 use producers::Snapshot;
 pub(crate) use upkeep::{LogUpkeep, LogUpkept};
 

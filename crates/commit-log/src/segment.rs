@@ -11,13 +11,14 @@ use crate::error::{Action, StorageFault};
 use crate::index::{self, FOOTER_LEN, Index, IndexEntry, Seal};
 use crate::name::{SegmentName, snapshot_file};
 use crate::scan::scan;
+use crate::write_behind::WriteBehind;
 
 /// One file of a log and its index. Stays readable after its removal for those who hold it.
 #[derive(Debug)]
 pub(crate) struct Segment<D: Disk> {
     name: SegmentName,
     path: PathBuf,
-    file: D::File,
+    file: WriteBehind<D::File>,
     disk: D,
     index: RwLock<SegmentIndex>,
     duty: Duty,
@@ -38,6 +39,7 @@ impl<D: Disk> Segment<D> {
         let path = folder.join(name.log_file());
         let file = disk.create_new(&path).map_err(Action::Create.failed(&path))?;
         let index = RwLock::new(SegmentIndex::Held(Index::default()));
+        let file = WriteBehind::new(file);
         Ok(Self { name, path, file, disk: disk.clone(), index, duty: Duty::default() })
     }
 
@@ -45,6 +47,7 @@ impl<D: Disk> Segment<D> {
         let path = folder.join(name.log_file());
         let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
         let index = RwLock::new(SegmentIndex::Stored);
+        let file = WriteBehind::new(file);
         Ok(Self { name, path, file, disk: disk.clone(), index, duty: Duty::default() })
     }
 
@@ -56,7 +59,7 @@ impl<D: Disk> Segment<D> {
         &self.path
     }
 
-    pub(crate) fn file(&self) -> &D::File {
+    pub(crate) fn file(&self) -> &WriteBehind<D::File> {
         &self.file
     }
 
@@ -69,14 +72,23 @@ impl<D: Disk> Segment<D> {
         self.path.with_file_name(snapshot_file(self.name.base))
     }
 
+    /// Makes durable what was appended, whether it was written to the file before or not.
     pub(crate) fn sync(&self) -> Result<(), StorageFault> {
+        self.flush()?;
         self.duty.sync(&self.path, || self.file.sync_data())
     }
 
     /// As [`Segment::sync`], for whoever does not own the log.
     pub(crate) fn sync_in_background(&self) -> Result<Background, StorageFault> {
-        let sync = || self.file.sync_data().map_err(Action::Sync.failed(&self.path));
-        self.duty.in_background(sync)
+        self.duty.in_background(|| {
+            self.flush()?;
+            self.file.sync_data().map_err(Action::Sync.failed(&self.path))
+        })
+    }
+
+    /// Writes to the file what waits in memory.
+    pub(crate) fn flush(&self) -> Result<(), StorageFault> {
+        self.file.flush().map_err(Action::Write.failed(&self.path))
     }
 
     /// Stores the index, durably. Recovery believes a segment that has one, so the segment must be

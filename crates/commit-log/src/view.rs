@@ -9,6 +9,7 @@ use types::{LeaderEpoch, LogId, Offset, Timestamp};
 use crate::error::{Action, ReadError, StorageFault};
 use crate::resync::{Place, Resync};
 use crate::segment::Segment;
+use crate::write_behind::WriteBehind;
 
 /// A segment as far as it is part of the log.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl<D: Disk> Piece<D> {
         self.resync().is_whole(place)
     }
 
-    fn resync(&self) -> Resync<'_, D::File> {
+    fn resync(&self) -> Resync<'_, WriteBehind<D::File>> {
         Resync { file: self.segment.file(), name: self.segment.name(), len: self.len }
     }
 

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use commit_log::{
-    Append, AppendAt, Directory, DirectoryConfig, DirectoryError, JournalConfig, LogConfig, LogKey,
-    LogReader, Recovered,
+    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, DirectoryError, JournalConfig,
+    LogConfig, LogKey, LogReader, Recovered, WriteBufferConfig,
 };
 use disk::{Disk, DiskFile, FaultyDisk};
 use record::{BatchBuilder, Compression};
@@ -53,6 +53,7 @@ fn config(tape: &mut Tape<'_>) -> DirectoryConfig {
         file_bytes: 700,
         large_append_bytes: 400,
         few_logs: NonZeroUsize::MIN,
+        write_buffers: WriteBufferConfig { log_bytes: 200, bytes: 500 },
     };
     let durability = if flags & 2 == 0 { Durability::Fsync } else { Durability::PageCache };
     DirectoryConfig {
@@ -64,6 +65,7 @@ fn config(tape: &mut Tape<'_>) -> DirectoryConfig {
         },
         sync_threads: NonZeroUsize::MIN,
         journal: (flags & 1 == 0).then_some(journal),
+        ballast: BallastConfig { bytes: if flags & 4 == 0 { 500 } else { 0 }, percent: 100 },
         ..DirectoryConfig::default()
     }
 }

@@ -12,13 +12,14 @@ use super::upkeep::{UpkeepStage, side_by_side};
 use crate::ballast::Ballast;
 use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint, Found, JournalPosition};
 use crate::checksum::crc32c;
-use crate::config::DirectoryConfig;
+use crate::config::{DirectoryConfig, WriteBufferConfig};
 use crate::error::{Action, DirectoryError, Fenced, StorageFault};
 use crate::journal::replay::{Replay, newest_life};
 use crate::journal::{Journal, JournalStage, discard, folder_in, forget};
 use crate::log::{Log, Past, Recovered, RecoveredLog, Unrecovered, recover, sweep};
 use crate::name::Folder;
 use crate::room::Room;
+use crate::write_behind::WriteBuffers;
 
 const LOCK_FILE: &str = "lock";
 const IDENTITY_FILE: &str = "directory.meta";
@@ -75,6 +76,7 @@ impl<D: Disk> Directory<D> {
         };
         let replay = Replay::read(&disk, path, floor).map_err(&failed)?;
         let journal = Journal::new(path, config.journal, JournalStage::Kept, floor);
+        let write_buffers = write_buffers(&config, ballast.bytes());
         let past = Past { checkpoint: checkpoint.clone(), floor, replay };
         let mut directory = Self {
             disk,
@@ -89,6 +91,7 @@ impl<D: Disk> Directory<D> {
             checkpoint: checkpoint.unwrap_or_default(),
             points_of_damaged: BTreeMap::new(),
             upkeep: UpkeepStage::Idle,
+            write_buffers: Arc::new(WriteBuffers::new(write_buffers)),
             ballast: Arc::new(ballast),
             room: Room::Ample,
             fence: Fence::default(),
@@ -207,6 +210,14 @@ impl JournalFound {
         let is_damaged = past.checkpoint.is_some() && past.replay.missing().is_some();
         Self { entries: past.replay.entries(), is_damaged }
     }
+}
+
+/// How much may wait in memory: no more than the ballast gives back, so that the start after a crash
+/// finds room for what the journal alone holds, on a disk that was full.
+fn write_buffers(config: &DirectoryConfig, ballast_bytes: u64) -> WriteBufferConfig {
+    let asked = config.journal.map_or(WriteBufferConfig::NONE, |journal| journal.write_buffers);
+    let ballast_bytes = usize::try_from(ballast_bytes).unwrap_or(usize::MAX);
+    WriteBufferConfig { bytes: asked.bytes.min(ballast_bytes), ..asked }
 }
 
 fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), StorageFault> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,8 +10,9 @@ use super::upkeep::side_by_side;
 use super::{Append, Appended, Directory};
 use crate::error::{AppendError, StorageFault};
 use crate::journal::{ENTRY_HEADER_LEN, JournalAppend};
-use crate::log::{Failure, Placement, Unsynced, Writing};
+use crate::log::{Failure, FileWrite, Placement, Unsynced, Writing};
 use crate::name::LogKey;
+use crate::room::Room;
 
 /// An append that was written.
 struct Written {
@@ -25,15 +26,12 @@ impl Written {
     }
 }
 
-/// What a step does to one log.
-#[derive(Clone, Copy)]
-struct Touched {
+/// What a step is to add to one log.
+#[derive(Clone, Copy, Default)]
+struct Planned {
     /// Bytes of its batches.
     bytes: u64,
-    /// Appends that were written.
     appends: u64,
-    /// Whether everything before was durable.
-    journallable: bool,
 }
 
 /// How a step makes a log durable.
@@ -45,13 +43,14 @@ enum Sync<D: Disk> {
 type Answers = Vec<Result<Written, AppendError>>;
 
 impl<D: Disk> Directory<D> {
-    /// One group commit: writes every append to its log, then makes durable what must be, then
+    /// One group commit: adds every append to its log, then makes durable what must be, then
     /// answers, in the order given.
     ///
     /// Logs come first: an append that fails is rolled back and has left before anything is
-    /// promised. Then either their files are synced, side by side, or, where many logs took a
-    /// little each, their batches are written to the journal and that one file is synced. What is
-    /// written is visible to readers before it is durable;
+    /// promised. Then either their files are synced, side by side, or, where many logs are to take
+    /// a little each, their batches are written to the journal and that one file is synced. Which
+    /// it is going to be is planned before: what the journal takes need not be in the files yet.
+    /// What is added is visible to readers before it is durable;
     /// [`LogReader::durable_end`](crate::LogReader::durable_end) tells how far it is. A sync that
     /// fails fences the directory.
     pub fn step(
@@ -59,14 +58,16 @@ impl<D: Disk> Directory<D> {
         appends: &[Append],
         now: Timestamp,
     ) -> Vec<Result<Appended, AppendError>> {
-        let mut touched = BTreeMap::new();
+        let planned = self.suited_to_journal(appends);
         let written: Answers =
-            appends.iter().map(|append| self.write(append, now, &mut touched)).collect();
-        for log in touched.keys().filter_map(|log| self.logs.get(log)) {
+            appends.iter().map(|append| self.write(append, now, &planned)).collect();
+        let touched: BTreeSet<LogKey> = appends.iter().map(|append| append.log).collect();
+        for log in touched.iter().filter_map(|log| self.logs.get(log)) {
             log.publish();
         }
         if !self.fence.is_set() {
-            self.make_durable(&touched, appends, &written);
+            let journalled = self.journalled(planned, &written);
+            self.make_durable(&touched, &journalled, appends, &written);
         }
         written
             .into_iter()
@@ -74,11 +75,36 @@ impl<D: Disk> Directory<D> {
             .collect()
     }
 
+    /// The logs whose appends are to go through the journal; none where syncing the files is as
+    /// good.
+    fn suited_to_journal(&mut self, appends: &[Append]) -> BTreeSet<LogKey> {
+        let mut small: BTreeMap<LogKey, Planned> = BTreeMap::new();
+        for append in appends.iter().filter(|append| !append.batches.is_empty()) {
+            let planned = small.entry(append.log).or_default();
+            let bytes = append.batches.iter().map(|batch| batch.bytes().len() as u64);
+            planned.bytes = planned.bytes.saturating_add(bytes.sum());
+            planned.appends += 1;
+        }
+        small.retain(|key, planned| {
+            let log = self.logs.get(key);
+            // A write that was taken back has to be synced away.
+            log.is_some_and(|log| log.must_be_durable() && log.is_durable())
+                && !self.journal.is_large(planned.bytes)
+        });
+        let header = ENTRY_HEADER_LEN as u64;
+        let bytes = small.values().map(|planned| planned.bytes + planned.appends * header).sum();
+        if self.journal.suits(small.len(), bytes) {
+            small.into_keys().collect()
+        } else {
+            BTreeSet::new()
+        }
+    }
+
     fn write(
         &mut self,
         append: &Append,
         now: Timestamp,
-        touched: &mut BTreeMap<LogKey, Touched>,
+        planned: &BTreeSet<LogKey>,
     ) -> Result<Written, AppendError> {
         self.check_fence()?;
         let key = append.log;
@@ -89,41 +115,44 @@ impl<D: Disk> Directory<D> {
                 AppendError::UnknownLog { log: key }
             });
         };
-        let journallable = log.is_durable();
-        let touched = touched.entry(key).or_insert(Touched { bytes: 0, appends: 0, journallable });
-        match log.append(append, now, self.room) {
-            Ok(placement) => {
-                let written = Written { log: key, placement };
-                if written.is_new() {
-                    let bytes = append.batches.iter().map(|batch| batch.bytes().len() as u64);
-                    touched.bytes = touched.bytes.saturating_add(bytes.sum());
-                    touched.appends += 1;
-                }
-                Ok(written)
-            }
+        // On a disk that fills up nothing waits that would need room later.
+        let waits = self.room == Room::Ample && planned.contains(&key) && !log.took_back();
+        let file = if waits { FileWrite::Behind(&self.write_buffers) } else { FileWrite::Now };
+        match log.append(append, now, self.room, file) {
+            Ok(placement) => Ok(Written { log: key, placement }),
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Broken(fault)) => Err(self.fence(&fault).into()),
         }
+    }
+
+    /// The logs whose appends go through the journal, now that it is known what became of those.
+    fn journalled(&self, planned: BTreeSet<LogKey>, written: &Answers) -> BTreeSet<LogKey> {
+        let new = written.iter().flatten().filter(|written| written.is_new());
+        let new: BTreeSet<LogKey> = new.map(|written| written.log).collect();
+        let mut journalled = planned;
+        journalled.retain(|key| {
+            new.contains(key) && self.logs.get(key).is_some_and(|log| !log.took_back())
+        });
+        journalled
     }
 
     /// Makes durable the logs that promise it. Each is durable whole: what was acknowledged is
     /// worth nothing without the records before it, whoever wrote those and in whatever mode.
     fn make_durable(
         &mut self,
-        touched: &BTreeMap<LogKey, Touched>,
+        touched: &BTreeSet<LogKey>,
+        journalled: &BTreeSet<LogKey>,
         appends: &[Append],
         written: &Answers,
     ) {
-        let journalled = self.suited_to_journal(touched);
         if !journalled.is_empty()
-            && let Err(fault) = self.write_journal(&journalled, appends, written)
+            && let Err(fault) = self.write_journal(journalled, appends, written)
         {
             self.fence(&fault);
             return;
         }
         let mut work: Vec<Sync<D>> = touched
-            .keys()
-            .filter(|key| !journalled.contains_key(key))
+            .difference(journalled)
             .filter_map(|key| self.logs.get(key).map(|log| (*key, log)))
             .filter(|(_, log)| log.must_be_durable() && !log.is_durable())
             .map(|(key, log)| Sync::Log(key, log.unsynced()))
@@ -138,36 +167,14 @@ impl<D: Disk> Directory<D> {
             return;
         }
         for (synced, _) in &synced {
-            self.mark_durable(synced, &journalled);
+            self.mark_durable(synced, journalled);
         }
-    }
-
-    /// The logs whose appends go through the journal; none where syncing the files is as good.
-    fn suited_to_journal(
-        &mut self,
-        touched: &BTreeMap<LogKey, Touched>,
-    ) -> BTreeMap<LogKey, Touched> {
-        let small: BTreeMap<LogKey, Touched> = touched
-            .iter()
-            .filter(|(key, touched)| {
-                let log = self.logs.get(key);
-                touched.journallable
-                    && touched.appends > 0
-                    // A write that was taken back has to be synced away.
-                    && log.is_some_and(|log| log.must_be_durable() && !log.took_back())
-                    && !self.journal.is_large(touched.bytes)
-            })
-            .map(|(key, touched)| (*key, *touched))
-            .collect();
-        let header = ENTRY_HEADER_LEN as u64;
-        let bytes = small.values().map(|touched| touched.bytes + touched.appends * header).sum();
-        if self.journal.suits(small.len(), bytes) { small } else { BTreeMap::new() }
     }
 
     /// Writes the batches to the journal as they lie in their logs.
     fn write_journal(
         &mut self,
-        journalled: &BTreeMap<LogKey, Touched>,
+        journalled: &BTreeSet<LogKey>,
         appends: &[Append],
         written: &Answers,
     ) -> Result<(), StorageFault> {
@@ -175,7 +182,7 @@ impl<D: Disk> Directory<D> {
             let written = written.iter().zip(appends).filter_map(|(written, append)| {
                 written.as_ref().ok().map(|written| (written, append))
             });
-            written.filter(|(written, _)| written.is_new() && journalled.contains_key(&written.log))
+            written.filter(|(written, _)| written.is_new() && journalled.contains(&written.log))
         };
         let headers: Vec<Vec<[u8; HEADER_LEN]>> = taken()
             .map(|(written, append)| append.placed_headers(written.placement.base))
@@ -215,7 +222,7 @@ impl<D: Disk> Directory<D> {
         side_by_side(work, self.config.sync_threads.get(), sync).into_iter().flatten().collect()
     }
 
-    fn mark_durable(&mut self, synced: &Sync<D>, journalled: &BTreeMap<LogKey, Touched>) {
+    fn mark_durable(&mut self, synced: &Sync<D>, journalled: &BTreeSet<LogKey>) {
         match synced {
             Sync::Log(key, _) => {
                 if let Some(log) = self.logs.get_mut(key) {
@@ -223,7 +230,7 @@ impl<D: Disk> Directory<D> {
                 }
             }
             Sync::Journal => {
-                for key in journalled.keys() {
+                for key in journalled {
                     if let Some(log) = self.logs.get_mut(key) {
                         log.mark_journalled();
                     }

@@ -17,6 +17,7 @@ use crate::room::Room;
 use crate::scan::index_entry;
 use crate::segment::Segment;
 use crate::view::Piece;
+use crate::write_behind::{Hold, WriteBuffers};
 
 /// The record format holds epochs as `i32`.
 const LAST_EPOCH: u32 = i32::MAX as u32;
@@ -48,15 +49,26 @@ pub(crate) enum Writing {
     Nothing,
 }
 
+/// When what is appended has to be in the file of its segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FileWrite<'a> {
+    /// Before the append is through.
+    Now,
+    /// Before the segment is synced, or followed by another. Until then this memory has it, as
+    /// far as there is any: for appends that are answered once the journal is durable.
+    Behind(&'a Arc<WriteBuffers>),
+}
+
 impl<D: Disk> Log<D> {
-    /// Writes batches at the end, in one write, unless they lie in the log already. Readers see
-    /// them from the next [`Log::publish`]. Without `room` nothing is written, but what lies there
-    /// is still told: its producer must not take it for lost.
+    /// Adds batches at the end, unless they lie in the log already. Readers see them from the next
+    /// [`Log::publish`]. Without `room` nothing is added, but what lies there is still told: its
+    /// producer must not take it for lost.
     pub(crate) fn append(
         &mut self,
         append: &Append,
         now: Timestamp,
         room: Room,
+        file: FileWrite<'_>,
     ) -> Result<Placement, Failure<AppendError>> {
         let (placed, bytes) = self.place(append).map_err(Failure::Refused)?;
         let base = self.end;
@@ -70,7 +82,7 @@ impl<D: Disk> Log<D> {
             }
         };
         room.for_records(append.at, self.config.owner).map_err(Failure::Refused)?;
-        self.write(append, &placed, bytes, now)?;
+        self.write(append, &placed, (bytes, file), now)?;
         // What was written may yet be lost, with what is known of its producer.
         self.producers.settle(note);
         if append.at != AppendAt::End {
@@ -85,15 +97,12 @@ impl<D: Disk> Log<D> {
         &mut self,
         append: &Append,
         placed: &[Placed<'_>],
-        bytes: u64,
+        (bytes, file): (u64, FileWrite<'_>),
         now: Timestamp,
     ) -> Result<(), Failure<AppendError>> {
-        let fresh = self.begin_segment(append.epoch, bytes, now).map_err(|source| {
-            self.names.note();
-            Failure::Refused(AppendError::storage(source))
-        })?;
+        let fresh = self.begin_segment(append.epoch, bytes, now)?;
         let Some(last) = self.segments.last_mut() else { return Ok(()) };
-        let written = write(&last.piece, placed, append.epoch);
+        let written = write(&last.piece, placed, append.epoch, file);
         last.changes.note();
         match written {
             Ok(()) => {
@@ -104,14 +113,12 @@ impl<D: Disk> Log<D> {
                 }
                 Ok(())
             }
-            Err(fault) => {
+            // What waited was answered: it is not taken back, and written again with the next.
+            Err(Unwritten::Waiting(fault)) => Err(judge(fault)),
+            Err(Unwritten::Append(fault)) => {
                 self.took_back = true;
                 self.roll_back(fresh).map_err(Failure::Broken)?;
-                Err(if fault.is_final() {
-                    Failure::Broken(fault)
-                } else {
-                    Failure::Refused(AppendError::storage(fault))
-                })
+                Err(judge(fault))
             }
         }
     }
@@ -152,15 +159,24 @@ impl<D: Disk> Log<D> {
         epoch: LeaderEpoch,
         bytes: u64,
         now: Timestamp,
-    ) -> Result<Fresh, StorageFault> {
+    ) -> Result<Fresh, Failure<AppendError>> {
         if self.segments.last().is_some_and(|last| last.takes(&self.config, epoch, bytes, now)) {
             return Ok(Fresh::No);
+        }
+        if let Some(before) = self.segments.last() {
+            // Or a process that is killed would leave a gap for the journal to fill.
+            before.piece.segment.flush().map_err(judge)?;
+            before.piece.segment.file().release();
         }
         let name = SegmentName { base: self.end, epoch };
         // Before the first record of all there is nothing to know.
         let is_first = self.segments.is_empty() && self.producers.is_empty();
         let snapshot = (!is_first).then(|| self.snapshot());
-        let segment = Arc::new(Segment::create(&self.disk, &self.folder.path, name)?);
+        let segment = Segment::create(&self.disk, &self.folder.path, name).map_err(|fault| {
+            self.names.note();
+            Failure::Refused(AppendError::storage(fault))
+        })?;
+        let segment = Arc::new(segment);
         self.roll();
         let piece = Piece { segment, end: self.end, len: 0, newest: BEFORE_ALL, written: now };
         let stage = SegmentStage::Open;
@@ -224,12 +240,23 @@ impl<D: Disk> Tracked<D> {
     }
 }
 
-/// Writes batches behind one another without copying what they hold: only headers are patched.
+/// Why batches are not in their segment.
+#[derive(Debug)]
+enum Unwritten {
+    /// What waited before them could not be written. Nothing of them was.
+    Waiting(StorageFault),
+    /// Any part of them may be in the file.
+    Append(StorageFault),
+}
+
+/// Adds batches behind one another, without copying what they hold if they go to the file: only
+/// headers are patched.
 fn write<D: Disk>(
     piece: &Piece<D>,
     placed: &[Placed<'_>],
     epoch: LeaderEpoch,
-) -> Result<(), StorageFault> {
+    file: FileWrite<'_>,
+) -> Result<(), Unwritten> {
     let headers: Vec<[u8; HEADER_LEN]> =
         placed.iter().map(|placed| placed.batch.placed_header(placed.base, epoch)).collect();
     let mut slices = Vec::with_capacity(2 * placed.len());
@@ -238,9 +265,29 @@ fn write<D: Disk>(
         slices.push(IoSlice::new(header));
         slices.push(IoSlice::new(body));
     }
-    piece
-        .segment
+    let segment = &piece.segment;
+    if let FileWrite::Behind(buffers) = file {
+        let hold = || segment.file().hold(&slices, piece.len, buffers);
+        if hold() == Hold::Held {
+            return Ok(());
+        }
+        segment.flush().map_err(Unwritten::Waiting)?;
+        if hold() == Hold::Held {
+            return Ok(());
+        }
+    }
+    segment.flush().map_err(Unwritten::Waiting)?;
+    segment
         .file()
         .write_all_vectored_at(&mut slices, piece.len)
-        .map_err(Action::Write.failed(piece.segment.path()))
+        .map_err(Action::Write.failed(segment.path()))
+        .map_err(Unwritten::Append)
+}
+
+fn judge(fault: StorageFault) -> Failure<AppendError> {
+    if fault.is_final() {
+        Failure::Broken(fault)
+    } else {
+        Failure::Refused(AppendError::storage(fault))
+    }
 }

@@ -50,7 +50,7 @@ impl<D: Disk> Log<D> {
                 end: self.end,
             }));
         }
-        self.sync().map_err(Failure::Broken)?;
+        self.sync().map_err(judge)?;
         let meta = self.meta.current();
         let cut = match self.find_cut(end).map_err(judge)? {
             Some(cut) if start <= cut.end => cut,
@@ -120,7 +120,7 @@ impl<D: Disk> Log<D> {
         }
         // What the journal alone holds is not enough: its files go on without the log's.
         if self.synced_end < offset {
-            self.sync().map_err(Failure::Broken)?;
+            self.sync().map_err(judge)?;
         }
         let gone = self.segments.partition_point(|tracked| tracked.piece.end <= offset);
         let last_gone = self.segments.iter().take(gone).next_back().map(|last| last.piece.epoch());

@@ -10,7 +10,7 @@ use disk::{Disk, DiskFile, EntryKind};
 use types::{LeaderEpoch, Offset, Timestamp};
 
 use super::cut::remove_if_there;
-use super::{Failure, Log, SegmentStage, Tracked};
+use super::{Failure, FileWrite, Log, SegmentStage, Tracked};
 use crate::checkpoint::{Checkpoint, JournalPosition};
 use crate::config::LogConfig;
 use crate::directory::{Append, AppendAt};
@@ -479,13 +479,17 @@ impl<D: Disk> Log<D> {
             let batches = vec![replay.fetch(journalled)?];
             let at = AppendAt::Exactly(journalled.base);
             let append = Append { log: self.key, epoch: journalled.epoch, batches, at };
-            self.append(&append, now, Room::Ample).map_err(|failure| match failure {
-                Failure::Refused(AppendError::Full { source } | AppendError::Failed { source })
-                | Failure::Broken(source) => source,
-                Failure::Refused(refused) => {
-                    Action::Write.failed(&self.folder.path)(io::Error::other(refused))
-                }
-            })?;
+            self.append(&append, now, Room::Ample, FileWrite::Now).map_err(
+                |failure| match failure {
+                    Failure::Refused(
+                        AppendError::Full { source } | AppendError::Failed { source },
+                    )
+                    | Failure::Broken(source) => source,
+                    Failure::Refused(refused) => {
+                        Action::Write.failed(&self.folder.path)(io::Error::other(refused))
+                    }
+                },
+            )?;
         }
         if !beyond.batches.is_empty() {
             self.sync()?;

@@ -100,9 +100,13 @@ impl<D: Disk> LogUpkeep<D> {
 }
 
 impl<D: Disk> Log<D> {
-    /// Closes a segment that is old enough, and forgets producers that have been idle for long.
+    /// Closes a segment that is old enough, and forgets producers that have been idle for long, as
+    /// well as the memory for appends to a log that is.
     pub(crate) fn age(&mut self, now: Timestamp) {
         self.producers.expire(now);
+        if let Some(last) = self.segments.last() {
+            last.piece.segment.file().release_unused();
+        }
         if self.segments.last().is_some_and(|last| last.is_due(&self.config, now)) {
             self.roll();
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use commit_log::{
     Append, AppendAt, AppendError, Appended, BallastConfig, Directory, DirectoryConfig,
     DirectoryError, JournalConfig, LogConfig, LogError, LogKey, LogReader, Recovered, UpkeepScope,
+    WriteBufferConfig,
 };
 use disk::{Disk, FaultyDisk};
 use record::{Batch, BatchBuilder, Batches, Compression};
@@ -47,15 +48,20 @@ pub(crate) fn one_segment(durability: Durability) -> LogConfig {
     LogConfig { segment_bytes: 1 << 20, ..small_segments(durability) }
 }
 
-/// Some five small batches fill one of its files.
+/// Some five small batches fill one of its files. What it takes is in the logs at once.
 pub(crate) fn small_journal() -> JournalConfig {
     JournalConfig {
         files: NonZeroUsize::new(3).unwrap(),
         file_bytes: 700,
         large_append_bytes: 400,
         few_logs: NonZeroUsize::MIN,
+        write_buffers: WriteBufferConfig::NONE,
     }
 }
+
+/// For some three small batches of a log.
+pub(crate) const SMALL_BUFFERS: WriteBufferConfig =
+    WriteBufferConfig { log_bytes: 300, bytes: 1000 };
 
 /// A batch whose records say `words`, each at the time of its word.
 pub(crate) fn batch(words: &[u64]) -> Batch {
@@ -135,9 +141,22 @@ impl Lab {
         lab
     }
 
-    /// A directory with log 0 whose journal is ready, and used for single appends too.
+    /// A directory with log 0 whose journal is ready, and used for single appends too. Of every
+    /// four seeds, the last two keep what it takes in memory until there are some batches.
     pub(crate) fn journalled(seed: u64, config: LogConfig) -> Self {
-        let mut lab = Self::with_journal(seed, config, Some(small_journal()));
+        let write_buffers = if seed & 2 == 0 { WriteBufferConfig::NONE } else { SMALL_BUFFERS };
+        Self::buffered(seed, config, write_buffers)
+    }
+
+    /// As [`Lab::journalled`]; what the journal takes may wait in so much memory.
+    pub(crate) fn buffered(seed: u64, config: LogConfig, write_buffers: WriteBufferConfig) -> Self {
+        let journal = JournalConfig { write_buffers, ..small_journal() };
+        let mut lab = Self::with_journal(seed, config, Some(journal));
+        if 0 < write_buffers.bytes {
+            // What waits has to find room after a crash.
+            lab.ballast_bytes = write_buffers.bytes as u64;
+            lab.kill();
+        }
         lab.create(0);
         lab.prepare_journal();
         lab
@@ -262,7 +281,11 @@ impl Lab {
     }
 
     pub(crate) fn files(&self, suffix: &str) -> Vec<String> {
-        let entries = self.disk.list(&folder(0)).unwrap();
+        self.files_of(0, suffix)
+    }
+
+    pub(crate) fn files_of(&self, partition: u32, suffix: &str) -> Vec<String> {
+        let entries = self.disk.list(&folder(partition)).unwrap();
         let names = entries.into_iter().map(|entry| entry.name.into_string().unwrap());
         names.filter(|name| name.ends_with(suffix)).collect()
     }

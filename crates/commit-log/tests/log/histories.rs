@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 
 use commit_log::{
     Append, AppendAt, JournalConfig, LogConfig, LogError, Room, StorageFault, Upkeep, UpkeepScope,
+    WriteBufferConfig,
 };
 use disk::FaultyDisk;
 use proptest::prelude::*;
@@ -512,14 +513,18 @@ impl Story {
 }
 
 fn journal() -> impl Strategy<Value = Option<JournalConfig>> {
-    let config = (2_usize..5, 200_u64..1500, 100_u64..600, 1_usize..3);
+    let buffers = (0_usize..800, 0_usize..2000);
+    let config = (2_usize..5, 200_u64..1500, 100_u64..600, 1_usize..3, buffers);
     prop::option::weighted(
         0.8,
-        config.prop_map(|(files, file_bytes, large_append_bytes, few_logs)| JournalConfig {
-            files: NonZeroUsize::new(files).unwrap(),
-            file_bytes,
-            large_append_bytes,
-            few_logs: NonZeroUsize::new(few_logs).unwrap(),
+        config.prop_map(|(files, file_bytes, large_append_bytes, few_logs, (log_bytes, bytes))| {
+            JournalConfig {
+                files: NonZeroUsize::new(files).unwrap(),
+                file_bytes,
+                large_append_bytes,
+                few_logs: NonZeroUsize::new(few_logs).unwrap(),
+                write_buffers: WriteBufferConfig { log_bytes, bytes },
+            }
         }),
     )
 }

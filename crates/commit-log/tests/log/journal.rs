@@ -2,7 +2,9 @@
 
 use std::io;
 
-use commit_log::{AppendError, DamageKind, LogConfig, LogError, Recovered, UpkeepScope};
+use commit_log::{
+    AppendError, DamageKind, LogConfig, LogError, Recovered, UpkeepScope, WriteBufferConfig,
+};
 use disk::{Disk, DiskFile, Operation, PlannedFault};
 use types::Durability;
 
@@ -24,10 +26,10 @@ fn fault(operation: Operation, path_contains: &str) -> PlannedFault {
 }
 
 /// Too large for the journal: its log is synced.
-const LARGE: &[u64] = &[70; 30];
+pub(crate) const LARGE: &[u64] = &[70; 30];
 
 /// A lab that notices when an append did not go the way its test is about.
-trait Ways {
+pub(crate) trait Ways {
     /// Appends to log 0 through the journal: no file of the log is synced.
     fn journal(&mut self, epoch: u32, words: &[u64]);
     /// Appends to log 0 by syncing its files.
@@ -209,7 +211,7 @@ fn j4_nothing_is_lost_when_power_goes_during_a_round_of_upkeep() {
 #[test]
 fn j5_a_refused_append_does_not_stand_in_the_place_of_a_later_one() {
     for seed in 0..SEEDS {
-        let mut lab = Lab::journalled(seed, fsync());
+        let mut lab = Lab::buffered(seed, fsync(), WriteBufferConfig::NONE);
         lab.journal(1, &[0]);
         let full =
             PlannedFault { error: io::ErrorKind::StorageFull, ..fault(Operation::Write, ".log") };
@@ -471,7 +473,7 @@ fn a_disk_too_full_for_a_journal_has_none_and_asks_again() {
 #[test]
 fn a_cut_before_the_journal_has_room_voids_nothing_that_comes_after() {
     for seed in 0..SEEDS {
-        let mut lab = Lab::journalled(seed, fsync());
+        let mut lab = Lab::buffered(seed, fsync(), WriteBufferConfig::NONE);
         lab.journal(1, &[0, 1]);
         // A start that cannot write its checkpoint goes without a journal until there is room.
         lab.disk.set_capacity(Some(0));
@@ -489,7 +491,7 @@ fn a_cut_before_the_journal_has_room_voids_nothing_that_comes_after() {
 #[test]
 fn j5_what_was_refused_in_a_step_gives_way_to_what_the_same_step_takes() {
     for seed in 0..SEEDS {
-        let mut lab = Lab::journalled(seed, fsync());
+        let mut lab = Lab::buffered(seed, fsync(), WriteBufferConfig::NONE);
         lab.journal(1, &[0]);
         let full =
             PlannedFault { error: io::ErrorKind::StorageFull, ..fault(Operation::Write, ".log") };

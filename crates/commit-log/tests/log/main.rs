@@ -22,3 +22,4 @@ mod refusals;
 mod room;
 mod scrub;
 mod segments;
+mod write_behind;

@@ -2,8 +2,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use commit_log::{
-    Append, AppendAt, Directory, DirectoryConfig, DirectoryError, JournalConfig, LogConfig,
-    LogError, LogKey, UpkeepScope,
+    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, DirectoryError, JournalConfig,
+    LogConfig, LogError, LogKey, UpkeepScope, WriteBufferConfig,
 };
 use disk::{Disk, DiskFile, FaultyDisk};
 use record::{Batch, BatchBuilder, BatchProducer, Compression};
@@ -95,6 +95,7 @@ impl Story {
             file_bytes: 300 + 60 * u64::from(flags >> 3 & 15),
             large_append_bytes: 400,
             few_logs: few,
+            write_buffers: WriteBufferConfig { log_bytes: 200, bytes: 500 },
         };
         let log = LogConfig {
             segment_bytes: 80 + 8 * u64::from(segment),
@@ -106,6 +107,7 @@ impl Story {
             log,
             sync_threads: NonZeroUsize::MIN,
             journal: (flags < 128).then_some(journal),
+            ballast: BallastConfig { bytes: if seed & 1 == 0 { 500 } else { 0 }, percent: 100 },
             ..DirectoryConfig::default()
         };
         let disk = FaultyDisk::new(u64::from(seed));

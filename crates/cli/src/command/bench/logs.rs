@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use commit_log::{
-    Append, AppendAt, Directory, DirectoryConfig, JournalConfig, LogConfig, LogKey, Upkeep,
-    UpkeepDone, UpkeepScope,
+    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, JournalConfig, LogConfig, LogKey,
+    Upkeep, UpkeepDone, UpkeepScope,
 };
 use disk::RealDisk;
 use record::Batch;
@@ -32,8 +32,10 @@ pub(super) struct Logs {
 impl Sink for Logs {
     fn open(spec: &SinkSpec, work: &Work) -> Result<Self, Failure> {
         let (id, now) = (DirectoryId::from_bytes([1; 16]), work.clock().now());
-        let config =
-            DirectoryConfig { journal: Some(JournalConfig::default()), ..Default::default() };
+        let journal = JournalConfig::default();
+        // As much as may wait in memory; nothing is allocated for it here.
+        let ballast = BallastConfig { bytes: journal.write_buffers.bytes as u64, percent: 100 };
+        let config = DirectoryConfig { journal: Some(journal), ballast, ..Default::default() };
         let path = below(spec, "logs");
         let directory = Directory::open(RealDisk, &path, config, id, now);
         let mut directory = directory.map_err(|error| failed(&error))?;
