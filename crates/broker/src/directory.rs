@@ -1,7 +1,9 @@
 //! The way to the data directory: a bounded queue to the thread that writes in it.
 
 mod answering;
+mod bell;
 mod company;
+mod crowd;
 mod upkeep;
 mod writer;
 
@@ -21,7 +23,7 @@ use types::{Coded, LogId, Offset, Reason};
 
 pub(crate) use writer::{Ended, Signals, Writer};
 
-use self::company::Bell;
+use self::bell::Bell;
 use crate::identity::random_id;
 
 /// Reads one partition's log, without waiting for the writer.
@@ -290,7 +292,7 @@ pub(crate) mod testing {
     /// A queue with `room`, and what comes out of it.
     pub(crate) fn played_writer(room: usize) -> (DirectoryQueue, PlayedWriter) {
         let (requests, queue) = mpsc::channel(room);
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(Bell::new(daemon::clock::Clock::new()));
         (DirectoryQueue { requests, bell }, PlayedWriter { queue })
     }
 

@@ -14,7 +14,8 @@ use tracing::{error, warn};
 use types::{Coded, Offset, Reason};
 
 use super::answering::{Answered, Telling};
-use super::company::{Bell, Company};
+use super::bell::Bell;
+use super::company::Company;
 use super::upkeep::UpkeepThread;
 use super::{Appending, DirectoryQueue, Log, Request, WriterGone};
 use crate::disk_space::FullSeen;
@@ -69,8 +70,8 @@ impl Writer {
         let group = Group { appends: Vec::new(), waiting: Vec::new(), full_seen, tell };
         let (created, fenced) = (Vec::new(), Some(fenced));
         let writing = Writing { directory, upkeep, clock, group, created, fenced };
-        let bell = Arc::new(Bell::default());
-        let company = Company::new(Arc::clone(&bell));
+        let bell = Arc::new(Bell::new(clock));
+        let company = Company::new(Arc::clone(&bell), clock);
         let thread = Builder::new()
             .name("directory-writer".to_owned())
             .spawn(move || writing.run(queue, group_commit, company))?;
@@ -109,15 +110,18 @@ impl Writing {
         mut company: Company,
     ) -> Ended {
         let mut taken = Vec::with_capacity(group_commit);
-        while queue.blocking_recv_many(&mut taken, group_commit) != 0 {
-            company.await_in(&mut queue, &mut taken, self.clock);
+        loop {
+            company.gather(&mut queue, &mut taken, group_commit);
+            if taken.is_empty() {
+                break;
+            }
             let (begun, size) = (self.clock.monotonic(), taken.len());
             for request in taken.drain(..) {
                 self.take(request);
             }
             self.commit();
             self.tell_fence();
-            company.note(size, self.clock.monotonic().saturating_sub(begun));
+            company.note(size, begun, queue.len());
             // Once nobody can ask any more it ends by itself, with what it has done last.
             if let Some(alone) = self.left_alone()
                 && !queue.is_closed()

@@ -1,0 +1,137 @@
+//! How many had better be in one group, by what became of the groups before.
+//!
+//! Most who ask wait for their answer and then ask again: they travel, from the answer to the next
+//! request. If that is soon, beside what a group takes, one had better be everybody. If they travel for
+//! longer, the disk would have nothing to do meanwhile; then a group had better be half of them, so
+//! that one half travels while the other is made durable.
+
+use std::time::Duration;
+
+/// Fewer do not fall into halves.
+const FEWEST: usize = 4;
+
+/// How groups are made of those who ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Of all of them.
+    Together,
+    /// Of one half in turn with the other.
+    Halves,
+}
+
+/// What is known of those who ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Crowd {
+    /// How many they are, as far as was ever seen at once lately.
+    everybody: usize,
+    /// How long the last group took.
+    took: Duration,
+    /// How long those of a group are away from their answer to their next request, smoothed.
+    travel: Duration,
+    /// The group that was answered last.
+    answered: Option<Answered>,
+}
+
+/// A group that was answered.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    size: usize,
+    at: Duration,
+    /// Who waited then.
+    waiting: usize,
+}
+
+/// What became of a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Committed {
+    pub(super) size: usize,
+    /// When it was complete, and when it was answered.
+    pub(super) begun: Duration,
+    pub(super) answered: Duration,
+    /// Who waited when it was answered, and when the last of these, or of the group itself, came.
+    pub(super) waiting: usize,
+    pub(super) last_came: Duration,
+}
+
+/// How large a group is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// For so many it waits, for a while.
+    pub(super) least: usize,
+    /// More wait for the next one.
+    pub(super) most: usize,
+}
+
+impl Crowd {
+    /// What waiting may cost is the last group's time through this, and a journey that takes no
+    /// longer is short.
+    const PART: u32 = 4;
+    /// However long that took.
+    const LONGEST: Duration = Duration::from_micros(400);
+
+    /// For how long the first of a group may wait for the others.
+    pub(super) fn patience(&self) -> Duration {
+        (self.took / Self::PART).min(Self::LONGEST)
+    }
+
+    /// How large a group is to be of which so many are there.
+    pub(super) fn wanted(&self, there: usize) -> Wanted {
+        match self.way() {
+            Way::Together => Wanted { least: self.everybody, most: usize::MAX },
+            Way::Halves => {
+                let least = self.everybody.div_ceil(2);
+                // Never less than half of those who are there, were they ever so many.
+                Wanted { least, most: least.max(there.div_ceil(2)) }
+            }
+        }
+    }
+
+    fn way(&self) -> Way {
+        // On a slow disk one group more costs more than any journey, though nobody waits as long.
+        if self.everybody < FEWEST || self.travel <= self.took / Self::PART {
+            Way::Together
+        } else {
+            Way::Halves
+        }
+    }
+
+    /// Notes what became of a group.
+    pub(super) fn note(&mut self, group: Committed) {
+        let Committed { size, begun, answered, waiting, .. } = group;
+        let apart = self.answered.is_some_and(|before| self.are_apart(before.size, size));
+        self.took = answered.saturating_sub(begun);
+        let mut seen = size.saturating_add(waiting);
+        if let Some(before) = self.answered {
+            self.note_travel(before, group, apart);
+            if apart {
+                seen = seen.max(before.size + size);
+            }
+        }
+        self.answered = Some(Answered { size, at: answered, waiting });
+        let fewer = self.everybody.saturating_sub(seen);
+        // Who is not seen may be on the way: some fifteen groups forget most of them.
+        self.everybody = if fewer == 0 { seen } else { self.everybody - fewer.div_ceil(8) };
+    }
+
+    /// Whether two groups one after the other are two halves, rather than the same people, who were
+    /// soon back: they do not make up more than there are, or few more.
+    fn are_apart(&self, before: usize, size: usize) -> bool {
+        self.way() == Way::Halves && before + size <= self.everybody + self.everybody / 8
+    }
+
+    fn note_travel(&mut self, before: Answered, group: Committed, apart: bool) {
+        let came = if apart {
+            // The group was on its way before: those of the one before wait behind it.
+            group.waiting
+        } else {
+            (group.size + group.waiting).saturating_sub(before.waiting)
+        };
+        let back = if before.size <= came { group.last_came } else { group.answered };
+        // A pause is no journey.
+        let travel = back.saturating_sub(before.at).min(4 * self.took);
+        self.travel = (3 * self.travel + travel) / 4;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use super::*;
+
+const fn micros(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
+/// Who asks, waits for the answer and asks again, for ever, in a time of its own.
+struct Loop {
+    crowd: Crowd,
+    now: Duration,
+    /// When each of them asks next.
+    due: Vec<Duration>,
+    /// From an answer to the next request, and by how much more for each who was answered before.
+    travel: (Duration, Duration),
+    /// What a group takes, and by how much more for each in it.
+    group: (Duration, Duration),
+}
+
+impl Loop {
+    fn new(askers: u32, travel: (Duration, Duration), group: (Duration, Duration)) -> Self {
+        let due = vec![Duration::ZERO; askers as usize];
+        Self { crowd: Crowd::default(), now: Duration::ZERO, due, travel, group }
+    }
+
+    /// The next group; returns how large it was.
+    fn group(&mut self) -> usize {
+        self.due.sort_unstable();
+        let begun = self.now.max(self.due[0]);
+        let come_by = |due: &[Duration], at| due.partition_point(|due| *due <= at);
+        let wanted = self.crowd.wanted(come_by(&self.due, begun));
+        let until = begun + self.crowd.patience();
+        let complete = self.due.get(wanted.least.saturating_sub(1)).copied().unwrap_or(until);
+        let begun = complete.clamp(begun, until);
+        let size = come_by(&self.due, begun).min(wanted.most);
+        let answered = begun + self.group.0 + self.group.1 * u32::try_from(size).unwrap();
+        let come = come_by(&self.due, answered);
+        let last_came = self.due[come - 1];
+        let waiting = come - size;
+        for (before, due) in (0..).zip(&mut self.due[..size]) {
+            *due = answered + self.travel.0 + self.travel.1 * before;
+        }
+        self.crowd.note(Committed { size, begun, answered, waiting, last_came });
+        self.now = answered;
+        size
+    }
+
+    /// Answers for each millisecond, once it has become used to it.
+    fn pace(&mut self) -> f64 {
+        for _ in 0..200 {
+            self.group();
+        }
+        let begun = self.now;
+        let answered = (0..1000).map(|_| self.group()).sum::<usize>();
+        f64::from(u32::try_from(answered).unwrap())
+            / (1000.0 * self.now.saturating_sub(begun).as_secs_f64())
+    }
+}
+
+#[test]
+fn those_who_travel_for_long_leave_the_disk_to_others_meanwhile() {
+    for (askers, gain) in [(10, 1.08), (33, 1.15), (100, 1.55)] {
+        let (travel, sync) = ((micros(180), micros(4)), (micros(100), micros(2)));
+        let pace = Loop::new(askers, travel, sync).pace();
+        let all_at_once = sync.0 + sync.1 * askers + travel.0 + travel.1 * (askers - 1);
+        let all_at_once = f64::from(askers) / (1000.0 * all_at_once.as_secs_f64());
+        assert!(gain * all_at_once < pace, "{askers}: {pace} of {all_at_once} all at once");
+    }
+}
+
+#[test]
+fn those_who_are_soon_back_stay_together() {
+    for (askers, travel, sync) in [
+        // Much to write.
+        (64, (micros(100), micros(1)), (micros(100), micros(20))),
+        // A disk that turns.
+        (10, (micros(180), micros(4)), (micros(5000), micros(2))),
+        (500, (micros(180), micros(0)), (micros(5000), micros(2))),
+        // The same for people who are far away.
+        (20, (micros(2000), micros(4)), (micros(9000), micros(2))),
+    ] {
+        let mut all = Loop::new(askers, travel, sync);
+        all.pace();
+        for _ in 0..100 {
+            assert_eq!(all.group(), askers as usize);
+        }
+    }
+}
+
+#[test]
+fn two_or_three_are_not_divided() {
+    let mut three = Loop::new(3, (micros(300), micros(0)), (micros(100), micros(2)));
+    three.pace();
+    assert_eq!(three.group(), 3);
+}
+
+#[test]
+fn a_crowd_that_comes_of_a_sudden_is_answered_in_a_few_groups() {
+    let mut few = Loop::new(10, (micros(180), micros(4)), (micros(100), micros(2)));
+    few.pace();
+    let wanted = few.crowd.wanted(1000);
+    assert_eq!(wanted.most, 500);
+    let mut one = Loop::new(1, (micros(180), micros(4)), (micros(100), micros(2)));
+    one.pace();
+    assert_eq!(one.crowd.wanted(1000).most, usize::MAX);
+}
+
+#[test]
+fn those_who_left_are_not_waited_for_much_longer() {
+    let mut many = Loop::new(1000, (micros(180), micros(4)), (micros(100), micros(2)));
+    many.pace();
+    many.due.truncate(1);
+    let groups = (0..50).find(|_| {
+        many.group();
+        many.crowd.wanted(1).least == 1
+    });
+    assert!(groups.is_some(), "{:?}", many.crowd);
+}
+
+#[test]
+fn a_pause_is_no_journey() {
+    let mut ten = Loop::new(10, (micros(20), micros(1)), (micros(1000), micros(2)));
+    ten.pace();
+    let sure = ten.crowd.travel;
+    for due in &mut ten.due {
+        *due += Duration::from_hours(1);
+    }
+    ten.group();
+    assert!(ten.crowd.travel <= sure + ten.crowd.took);
+}
+
+#[test]
+fn patience_has_an_end_on_the_slowest_disk() {
+    let crowd = Crowd { took: Duration::from_secs(9), ..Crowd::default() };
+    assert_eq!(crowd.patience(), Crowd::LONGEST);
+}
