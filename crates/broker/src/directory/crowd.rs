@@ -24,7 +24,8 @@ enum Way {
 pub(super) struct Crowd {
     /// How many they are, as far as was ever seen at once lately.
     everybody: usize,
-    /// How long the last group took.
+    /// How long a group takes, on the mean of some thirty: on a disk that others keep busy most take
+    /// little, and few so long that they cost more than all others.
     took: Duration,
     /// How long those of a group are away from their answer to their next request, smoothed.
     travel: Duration,
@@ -63,8 +64,8 @@ pub(super) struct Wanted {
 }
 
 impl Crowd {
-    /// What waiting may cost is the last group's time through this, and a journey that takes no
-    /// longer is short.
+    /// What waiting may cost is a group's time through this, and a journey that takes no longer is
+    /// short.
     const PART: u32 = 4;
     /// However long that took.
     const LONGEST: Duration = Duration::from_micros(400);
@@ -99,7 +100,8 @@ impl Crowd {
     pub(super) fn note(&mut self, group: Committed) {
         let Committed { size, begun, answered, waiting, .. } = group;
         let apart = self.answered.is_some_and(|before| self.are_apart(before.size, size));
-        self.took = answered.saturating_sub(begun);
+        let took = answered.saturating_sub(begun);
+        self.took = if self.answered.is_none() { took } else { (31 * self.took + took) / 32 };
         let mut seen = size.saturating_add(waiting);
         if let Some(before) = self.answered {
             self.note_travel(before, group, apart);

