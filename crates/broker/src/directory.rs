@@ -4,6 +4,7 @@ mod answering;
 mod bell;
 mod company;
 mod crowd;
+mod faces;
 mod upkeep;
 mod writer;
 

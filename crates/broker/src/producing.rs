@@ -14,7 +14,7 @@ use replication::{Acknowledged, Acks};
 use thiserror::Error;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::task::AbortOnDropHandle;
-use types::{Coded, PartitionId, Reason, Timestamp, TopicPartition};
+use types::{Coded, Offset, PartitionId, Reason, Timestamp, TopicPartition};
 
 use self::checking::{Checking, Interrupted};
 use crate::partition::{Answer, Partition, PartitionError, Produce};
@@ -133,6 +133,15 @@ pub(crate) enum WhenFull {
     Wait,
 }
 
+/// An append that is in the queue of its log.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    /// First offset that the log held then.
+    pub(crate) log_start: Offset,
+    /// Resolves once its acks are there, or cannot be.
+    pub(crate) answer: Answer,
+}
+
 /// Serves produces.
 #[derive(Clone, Debug)]
 pub(crate) struct Producing {
@@ -172,7 +181,7 @@ impl Producing {
     /// # Errors
     ///
     /// [`AppendFailure`] says whether something may have been appended.
-    pub(crate) async fn submit(&self, append: Append) -> Result<Answer, AppendFailure> {
+    pub(crate) async fn submit(&self, append: Append) -> Result<Queued, AppendFailure> {
         let producing = self.clone();
         let mut queueing = Box::pin(async move { producing.queue(append, WhenFull::Wait).await });
         if let Some(queued) = queueing.as_mut().now_or_never() {
@@ -189,10 +198,10 @@ impl Producing {
     ///
     /// [`AppendFailure`] says whether something may have been appended.
     pub(crate) async fn append(&self, append: Append) -> Result<Acknowledged, AppendFailure> {
-        Ok(self.queue(append, WhenFull::Refuse).await?.await?)
+        Ok(self.queue(append, WhenFull::Refuse).await?.answer.await?)
     }
 
-    async fn queue(&self, append: Append, when_full: WhenFull) -> Result<Answer, AppendFailure> {
+    async fn queue(&self, append: Append, when_full: WhenFull) -> Result<Queued, AppendFailure> {
         let Append { partition, acks, timeout, payload } = append;
         let partition = self.partitions.led(&partition)?;
         let batches = self.verify(&partition, payload).await?;
@@ -202,10 +211,11 @@ impl Producing {
         // What its acks may take is counted once there is memory for it.
         let deadline = self.clock.monotonic().saturating_add(timeout);
         let produce = Produce { batches, timestamp_type, acks, deadline, memory };
-        Ok(match when_full {
+        let answer = match when_full {
             WhenFull::Refuse => partition.offer(produce, QUEUE_PATIENCE.min(timeout)).await?,
             WhenFull::Wait => partition.submit(produce).await?,
-        })
+        };
+        Ok(Queued { log_start: partition.log().log_start(), answer })
     }
 
     /// Memory for so many bytes that wait.

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use super::faces::Met;
+
 /// Fewer do not fall into halves.
 const FEWEST: usize = 4;
 
@@ -22,7 +24,7 @@ enum Way {
 /// What is known of those who ask.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Crowd {
-    /// How many they are, as far as was ever seen at once lately.
+    /// How many they are, as far as they were seen lately: at once, or in two groups one after the other.
     everybody: usize,
     /// How long a group takes, on the mean of some thirty: on a disk that others keep busy most take
     /// little, and few so long that they cost more than all others.
@@ -45,7 +47,8 @@ struct Answered {
 /// What became of a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Committed {
-    pub(super) size: usize,
+    /// Who was in it.
+    pub(super) met: Met,
     /// When it was complete, and when it was answered.
     pub(super) begun: Duration,
     pub(super) answered: Duration,
@@ -98,35 +101,30 @@ impl Crowd {
 
     /// Notes what became of a group.
     pub(super) fn note(&mut self, group: Committed) {
-        let Committed { size, begun, answered, waiting, .. } = group;
-        let apart = self.answered.is_some_and(|before| self.are_apart(before.size, size));
+        let Committed { met, begun, answered, waiting, .. } = group;
         let took = answered.saturating_sub(begun);
         self.took = if self.answered.is_none() { took } else { (31 * self.took + took) / 32 };
-        let mut seen = size.saturating_add(waiting);
+        let mut seen = met.size.saturating_add(waiting);
         if let Some(before) = self.answered {
-            self.note_travel(before, group, apart);
-            if apart {
-                seen = seen.max(before.size + size);
+            self.note_travel(before, group);
+            // Those who do not wait for one another are few at once, and many after a while.
+            if self.way() == Way::Halves {
+                seen = seen.max(before.size + (met.size - met.again));
             }
         }
-        self.answered = Some(Answered { size, at: answered, waiting });
+        self.answered = Some(Answered { size: met.size, at: answered, waiting });
         let fewer = self.everybody.saturating_sub(seen);
         // Who is not seen may be on the way: some fifteen groups forget most of them.
         self.everybody = if fewer == 0 { seen } else { self.everybody - fewer.div_ceil(8) };
     }
 
-    /// Whether two groups one after the other are two halves, rather than the same people, who were
-    /// soon back: they do not make up more than there are, or few more.
-    fn are_apart(&self, before: usize, size: usize) -> bool {
-        self.way() == Way::Halves && before + size <= self.everybody + self.everybody / 8
-    }
-
-    fn note_travel(&mut self, before: Answered, group: Committed, apart: bool) {
-        let came = if apart {
+    fn note_travel(&mut self, before: Answered, group: Committed) {
+        let Met { size, again } = group.met;
+        let came = if again <= size / 8 {
             // The group was on its way before: those of the one before wait behind it.
             group.waiting
         } else {
-            (group.size + group.waiting).saturating_sub(before.waiting)
+            (size + group.waiting).saturating_sub(before.waiting)
         };
         let back = if before.size <= came { group.last_came } else { group.answered };
         // A pause is no journey.

@@ -115,13 +115,13 @@ impl Writing {
             if taken.is_empty() {
                 break;
             }
-            let (begun, size) = (self.clock.monotonic(), taken.len());
+            let begun = self.clock.monotonic();
             for request in taken.drain(..) {
                 self.take(request);
             }
             self.commit();
             self.tell_fence();
-            company.note(size, begun, queue.len());
+            company.note(begun, queue.len());
             // Once nobody can ask any more it ends by itself, with what it has done last.
             if let Some(alone) = self.left_alone()
                 && !queue.is_closed()

@@ -91,7 +91,7 @@ fn small() -> Append {
 fn frozen(
     producing: &Producing,
     append: Append,
-) -> impl Future<Output = Result<Answer, AppendFailure>> {
+) -> impl Future<Output = Result<Queued, AppendFailure>> {
     let mut frozen = Box::pin(producing.submit(append));
     assert!(frozen.as_mut().now_or_never().is_none());
     frozen
@@ -111,7 +111,7 @@ async fn whoever_waits_for_memory_and_is_not_polled_keeps_none_from_others() {
     let written = committed.wait_for(|end| end.get() == 1);
     timeout(PATIENCE, written).await.unwrap().unwrap();
     assert_eq!(producing.memory.available_permits(), memory as usize);
-    assert_eq!(frozen.await.unwrap().await.unwrap().base_offset.unwrap().get(), 0);
+    assert_eq!(frozen.await.unwrap().answer.await.unwrap().base_offset.unwrap().get(), 0);
 }
 
 #[tokio::test]
@@ -145,5 +145,5 @@ async fn whoever_waits_for_a_place_and_is_not_polled_keeps_none_from_others() {
         timeout(PATIENCE, played.writer.next_append()).await.unwrap().answer(Ok(appended(base)));
     }
     timeout(PATIENCE, producing.submit(small())).await.unwrap().unwrap();
-    assert_eq!(frozen.await.unwrap().await.unwrap().base_offset.unwrap().get(), 1);
+    assert_eq!(frozen.await.unwrap().answer.await.unwrap().base_offset.unwrap().get(), 1);
 }

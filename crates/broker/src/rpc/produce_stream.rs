@@ -15,7 +15,7 @@ use super::arrival::Arrival;
 use super::produce::{acks_of, encode, timeout_of};
 use crate::listing::Listing;
 use crate::partition::Answer;
-use crate::producing::{Append, AppendFailure, Payload, Producing};
+use crate::producing::{Append, AppendFailure, Payload, Producing, Queued};
 
 type Requested = Result<ProduceStreamRequest, Status>;
 type Answered = Result<ProduceStreamResponse, Status>;
@@ -103,10 +103,14 @@ impl ProduceStreams {
                 return Pending { bytes, answer, outcome: None, arrival };
             }
         };
-        answer.log_start_offset = self.listing.log_start(&append.partition);
+        let partition = append.partition.clone();
         let outcome = match self.producing.submit(append).await {
-            Ok(outcome) => Some(outcome),
+            Ok(Queued { log_start, answer: outcome }) => {
+                answer.log_start_offset = log_start.get();
+                Some(outcome)
+            }
             Err(failure) => {
+                answer.log_start_offset = self.listing.log_start(&partition);
                 (answer.base_offset, answer.error) = encode(Err(failure), &arrival);
                 None
             }

@@ -69,8 +69,9 @@ impl Frames {
                 "a message has {len} bytes; at most {MAX_MESSAGE_BYTES} may be sent"
             )));
         }
-        // A buffer that grows is copied each time.
-        let expected = if self.small.is_empty() { self.usual.min(LARGEST_SMALL) } else { 0 };
+        // A buffer that grows is copied each time, and it has to if there is but a byte more than usual.
+        let usual = self.usual.next_power_of_two().min(LARGEST_SMALL);
+        let expected = if self.small.is_empty() { usual } else { 0 };
         self.small.reserve(expected.max(PREFIX_BYTES));
         self.small.put_u8(0);
         self.small.put_u32(u32::try_from(len).unwrap_or(u32::MAX));

@@ -8,8 +8,10 @@ const fn micros(micros: u64) -> Duration {
 struct Loop {
     crowd: Crowd,
     now: Duration,
-    /// When each of them asks next.
-    due: Vec<Duration>,
+    /// When each of them asks next, and who that is.
+    due: Vec<(Duration, u32)>,
+    /// Who was answered last.
+    last: Vec<u32>,
     /// From an answer to the next request, and by how much more for each who was answered before.
     travel: (Duration, Duration),
     /// What a group takes, and by how much more for each in it.
@@ -21,21 +23,21 @@ struct Loop {
 
 impl Loop {
     fn new(askers: u32, travel: (Duration, Duration), group: (Duration, Duration)) -> Self {
-        let due = vec![Duration::ZERO; askers as usize];
+        let due = (0..askers).map(|who| (Duration::ZERO, who)).collect();
         let stall = (u32::MAX, Duration::ZERO);
-        let (crowd, now) = (Crowd::default(), Duration::ZERO);
-        Self { crowd, now, due, travel, group, stall, groups: 0 }
+        let (crowd, now, last) = (Crowd::default(), Duration::ZERO, Vec::new());
+        Self { crowd, now, due, last, travel, group, stall, groups: 0 }
     }
 
     /// The next group; returns how large it was.
     fn group(&mut self) -> usize {
         self.groups += 1;
         self.due.sort_unstable();
-        let begun = self.now.max(self.due[0]);
-        let come_by = |due: &[Duration], at| due.partition_point(|due| *due <= at);
+        let begun = self.now.max(self.due[0].0);
+        let come_by = |due: &[(Duration, u32)], at| due.partition_point(|due| due.0 <= at);
         let wanted = self.crowd.wanted(come_by(&self.due, begun));
         let until = begun + self.crowd.patience();
-        let complete = self.due.get(wanted.least.saturating_sub(1)).copied().unwrap_or(until);
+        let complete = self.due.get(wanted.least.saturating_sub(1)).map_or(until, |due| due.0);
         let begun = complete.clamp(begun, until);
         let size = come_by(&self.due, begun).min(wanted.most);
         let mut answered = begun + self.group.0 + self.group.1 * u32::try_from(size).unwrap();
@@ -43,12 +45,16 @@ impl Loop {
             answered += self.stall.1;
         }
         let come = come_by(&self.due, answered);
-        let last_came = self.due[come - 1];
+        let last_came = self.due[come - 1].0;
         let waiting = come - size;
+        let group = self.due[..size].iter().map(|due| due.1).collect::<Vec<_>>();
+        let again = group.iter().filter(|who| self.last.contains(who)).count();
+        self.last = group;
         for (before, due) in (0..).zip(&mut self.due[..size]) {
-            *due = answered + self.travel.0 + self.travel.1 * before;
+            due.0 = answered + self.travel.0 + self.travel.1 * before;
         }
-        self.crowd.note(Committed { size, begun, answered, waiting, last_came });
+        let met = Met { size, again };
+        self.crowd.note(Committed { met, begun, answered, waiting, last_came });
         self.now = answered;
         size
     }
@@ -139,7 +145,7 @@ fn a_pause_is_no_journey() {
     let mut ten = Loop::new(10, (micros(20), micros(1)), (micros(1000), micros(2)));
     ten.pace();
     let sure = ten.crowd.travel;
-    for due in &mut ten.due {
+    for (due, _who) in &mut ten.due {
         *due += Duration::from_hours(1);
     }
     ten.group();
@@ -150,4 +156,44 @@ fn a_pause_is_no_journey() {
 fn patience_has_an_end_on_the_slowest_disk() {
     let crowd = Crowd { took: Duration::from_secs(9), ..Crowd::default() };
     assert_eq!(crowd.patience(), Crowd::LONGEST);
+}
+
+#[test]
+fn if_half_of_them_leave_the_others_are_no_half() {
+    let mut twenty = Loop::new(20, (micros(180), micros(4)), (micros(100), micros(2)));
+    twenty.pace();
+    // One may be on the way.
+    assert!((19..=20).contains(&twenty.crowd.everybody), "{:?}", twenty.crowd);
+    twenty.due.retain(|due| twenty.last.contains(&due.1));
+    let stayed = twenty.due.len();
+    assert!((8..13).contains(&stayed), "{stayed}");
+    twenty.pace();
+    assert!((stayed - 1..=stayed).contains(&twenty.crowd.everybody), "{:?}", twenty.crowd);
+    let half = stayed.div_ceil(2);
+    assert!((0..10).all(|_| twenty.group() <= half), "{:?}", twenty.crowd);
+}
+
+#[test]
+fn nobody_is_counted_twice_however_late_some_are() {
+    for late in (0..600).step_by(50) {
+        let mut ten = Loop::new(10, (micros(180), micros(4)), (micros(100), micros(2)));
+        for group in 0..2000 {
+            ten.group();
+            if group % 7 == 0 {
+                ten.due[group % 10].0 += micros(late);
+            }
+            assert!(ten.crowd.everybody <= 10, "{late}: {:?}", ten.crowd);
+        }
+    }
+}
+
+#[test]
+fn those_who_ask_one_at_a_time_are_not_waited_for() {
+    let mut crowd = Crowd::default();
+    for group in 0..100 {
+        let (begun, answered) = (micros(5000 * group), micros(5000 * group + 130));
+        let met = Met { size: 1, again: 0 };
+        crowd.note(Committed { met, begun, answered, waiting: 0, last_came: begun });
+    }
+    assert_eq!(crowd.wanted(1).least, 1);
 }
