@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 
 const fn micros(micros: u64) -> Duration {
@@ -11,7 +13,7 @@ struct Loop {
     /// When each of them asks next, and who that is.
     due: Vec<(Duration, u32)>,
     /// Who was answered last.
-    last: Vec<u32>,
+    last: HashSet<u32>,
     /// From an answer to the next request, and by how much more for each who was answered before.
     travel: (Duration, Duration),
     /// What a group takes, and by how much more for each in it.
@@ -25,7 +27,7 @@ impl Loop {
     fn new(askers: u32, travel: (Duration, Duration), group: (Duration, Duration)) -> Self {
         let due = (0..askers).map(|who| (Duration::ZERO, who)).collect();
         let stall = (u32::MAX, Duration::ZERO);
-        let (crowd, now, last) = (Crowd::default(), Duration::ZERO, Vec::new());
+        let (crowd, now, last) = (Crowd::default(), Duration::ZERO, HashSet::new());
         Self { crowd, now, due, last, travel, group, stall, groups: 0 }
     }
 
@@ -47,7 +49,7 @@ impl Loop {
         let come = come_by(&self.due, answered);
         let last_came = self.due[come - 1].0;
         let waiting = come - size;
-        let group = self.due[..size].iter().map(|due| due.1).collect::<Vec<_>>();
+        let group = self.due[..size].iter().map(|due| due.1).collect::<HashSet<_>>();
         let again = group.iter().filter(|who| self.last.contains(who)).count();
         self.last = group;
         for (before, due) in (0..).zip(&mut self.due[..size]) {
@@ -196,4 +198,32 @@ fn those_who_ask_one_at_a_time_are_not_waited_for() {
         crowd.note(Committed { met, begun, answered, waiting: 0, last_came: begun });
     }
     assert_eq!(crowd.wanted(1).least, 1);
+}
+
+/// How long a journey is taken to be, of those of a group that was answered after 1,000 us.
+fn journey(
+    before: (usize, usize),
+    met: Met,
+    waiting: usize,
+    (last_came, answered): (u64, u64),
+) -> u128 {
+    let (size, waiting_before) = before;
+    let before = Answered { size, at: micros(1000), waiting: waiting_before };
+    let mut crowd = Crowd { took: micros(100), ..Crowd::default() };
+    let (begun, answered, last_came) = (micros(1000), micros(answered), micros(last_came));
+    crowd.note_travel(before, Committed { met, begun, answered, waiting, last_came });
+    4 * crowd.travel.as_micros()
+}
+
+#[test]
+fn those_of_a_group_are_back_once_as_many_came_as_it_had() {
+    let again = |again| Met { size: 8, again };
+    // The same eight, the last of whom came after 48 us.
+    assert_eq!(journey((8, 0), again(8), 0, (1048, 1200)), 48);
+    assert_eq!(journey((8, 0), again(2), 0, (1048, 1200)), 48);
+    // Of eight others some had come before: none of these is back.
+    assert_eq!(journey((8, 2), again(0), 2, (1080, 1100)), 100);
+    assert_eq!(journey((8, 2), again(1), 2, (1080, 1100)), 100);
+    // All eight wait behind the others.
+    assert_eq!(journey((8, 2), again(0), 8, (1080, 1100)), 80);
 }
