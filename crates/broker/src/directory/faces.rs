@@ -1,6 +1,6 @@
 //! Who is in a group, and who of them was in the one before.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::mem::swap;
 
 use commit_log::{Append, LogKey};
@@ -10,12 +10,12 @@ use types::ProducerId;
 /// one log look alike, and so do the batches that one has under way to one log.
 type Face = (LogKey, Option<ProducerId>);
 
-/// The faces of the last group, and how many have each: as many as were in it, and it has an end.
+/// The faces of the last group: no more than were in it, and it has an end.
 #[derive(Debug, Default)]
 pub(super) struct Faces {
-    last: HashMap<Face, usize>,
+    last: HashSet<Face>,
     /// Empty but while a group is met.
-    met: HashMap<Face, usize>,
+    met: HashSet<Face>,
 }
 
 /// A group.
@@ -23,7 +23,9 @@ pub(super) struct Faces {
 pub(super) struct Met {
     /// How many are in it.
     pub(super) size: usize,
-    /// How many of these were in the last one.
+    /// How many of these were in the last one. Of those who look alike one at most: the others may
+    /// as well be others. If they are the same, they are taken for up to twice as many, of whom the
+    /// half is all of them.
     pub(super) again: usize,
 }
 
@@ -35,9 +37,7 @@ impl Faces {
             let producer = append.batches.first().and_then(|batch| batch.header().producer);
             let face = (append.log, producer.map(|producer| producer.id));
             met.size += 1;
-            *self.met.entry(face).or_default() += 1;
-            if let Some(left @ 1..) = self.last.get_mut(&face) {
-                *left -= 1;
+            if self.met.insert(face) && self.last.contains(&face) {
                 met.again += 1;
             }
         }
@@ -94,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_alike_is_counted_as_often_as_both_groups_have_it() {
-        assert_eq!(again([(0, None); 3], [(0, None); 2]), 2);
-        assert_eq!(again([(0, None); 2], [(0, None); 3]), 2);
+    fn of_those_who_look_alike_one_is_known() {
+        assert_eq!(again([(0, None); 3], [(0, None); 2]), 1);
+        assert_eq!(again([(0, Some(1)); 2], [(0, Some(1)); 3]), 1);
         assert_eq!(again([(0, None)], [(0, Some(1))]), 0);
     }
 

@@ -6,6 +6,12 @@ const fn micros(micros: u64) -> Duration {
     Duration::from_micros(micros)
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Faces {
+    Own,
+    Alike,
+}
+
 /// Who asks, waits for the answer and asks again, for ever, in a time of its own.
 struct Loop {
     crowd: Crowd,
@@ -14,6 +20,8 @@ struct Loop {
     due: Vec<(Duration, u32)>,
     /// Who was answered last.
     last: HashSet<u32>,
+    /// Whether they can be told apart.
+    faces: Faces,
     /// From an answer to the next request, and by how much more for each who was answered before.
     travel: (Duration, Duration),
     /// What a group takes, and by how much more for each in it.
@@ -28,7 +36,8 @@ impl Loop {
         let due = (0..askers).map(|who| (Duration::ZERO, who)).collect();
         let stall = (u32::MAX, Duration::ZERO);
         let (crowd, now, last) = (Crowd::default(), Duration::ZERO, HashSet::new());
-        Self { crowd, now, due, last, travel, group, stall, groups: 0 }
+        let faces = Faces::Own;
+        Self { crowd, now, due, last, faces, travel, group, stall, groups: 0 }
     }
 
     /// The next group; returns how large it was.
@@ -50,7 +59,10 @@ impl Loop {
         let last_came = self.due[come - 1].0;
         let waiting = come - size;
         let group = self.due[..size].iter().map(|due| due.1).collect::<HashSet<_>>();
-        let again = group.iter().filter(|who| self.last.contains(who)).count();
+        let again = match self.faces {
+            Faces::Own => group.intersection(&self.last).count(),
+            Faces::Alike => usize::from(!self.last.is_empty()),
+        };
         self.last = group;
         for (before, due) in (0..).zip(&mut self.due[..size]) {
             due.0 = answered + self.travel.0 + self.travel.1 * before;
@@ -81,6 +93,19 @@ fn those_who_travel_for_long_leave_the_disk_to_others_meanwhile() {
         let all_at_once = sync.0 + sync.1 * askers + travel.0 + travel.1 * (askers - 1);
         let all_at_once = f64::from(askers) / (1000.0 * all_at_once.as_secs_f64());
         assert!(gain * all_at_once < pace, "{askers}: {pace} of {all_at_once} all at once");
+    }
+}
+
+#[test]
+fn those_who_look_alike_are_hardly_slower_than_all_together() {
+    for askers in [4, 5, 6, 8, 10, 33] {
+        let (travel, sync) = ((micros(180), micros(4)), (micros(100), micros(2)));
+        let mut alike = Loop::new(askers, travel, sync);
+        alike.faces = Faces::Alike;
+        let pace = alike.pace();
+        let all_at_once = sync.0 + sync.1 * askers + travel.0 + travel.1 * (askers - 1);
+        let all_at_once = f64::from(askers) / (1000.0 * all_at_once.as_secs_f64());
+        assert!(0.95 * all_at_once < pace, "{askers}: {pace} of {all_at_once} all at once");
     }
 }
 
