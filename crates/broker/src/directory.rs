@@ -115,6 +115,13 @@ enum Request {
     Upkept(UpkeepDone<RealDisk>),
 }
 
+impl Request {
+    /// What it appends, unless it is a change.
+    const fn append(&self) -> Option<&Append> {
+        if let Self::Append { append, .. } = self { Some(append) } else { None }
+    }
+}
+
 type Changed = oneshot::Sender<Result<(), LogError>>;
 
 /// The queue to the writer. The writer ends when every copy is dropped, and every place that was

@@ -26,7 +26,7 @@ const OVERSLEEP: Duration = Duration::from_micros(50);
 
 /// How many are waited for, with the first of a group. A change gains nothing by company.
 const fn awaited(first: &Request, wanted: Wanted) -> usize {
-    if let Request::Append { .. } = first { wanted.least } else { 0 }
+    if first.append().is_some() { wanted.least } else { 0 }
 }
 
 /// How it waits for some who are missing.
@@ -41,14 +41,9 @@ enum Pause {
 }
 
 impl Pause {
-    /// For so many, with so much left of the patience. `awake` tells for how long it has been awake
-    /// for the last few.
-    fn of(
-        missing: usize,
-        left: Duration,
-        patience: Duration,
-        awake: impl FnOnce() -> Duration,
-    ) -> Self {
+    /// For so many, with so much left of the patience, once it has been awake for the last few for
+    /// so long.
+    fn of(missing: usize, left: Duration, patience: Duration, awake: Duration) -> Self {
         let at_most = left.saturating_sub(OVERSLEEP);
         let may_sleep = OVERSLEEP <= at_most;
         if FEW < missing && may_sleep {
@@ -56,7 +51,7 @@ impl Pause {
         }
         // Too short a time to sleep in is spent awake.
         let longest = if patience < 2 * OVERSLEEP { patience } else { AWAKE };
-        if awake() < longest {
+        if awake < longest {
             Self::Awake
         } else if may_sleep {
             Self::Asleep { until: missing, at_most }
@@ -93,16 +88,7 @@ impl Company {
         limit: usize,
     ) {
         self.wait(queue, taken, limit);
-        self.met = self.faces.meet(taken.iter().filter_map(|request| match request {
-            Request::Append { append, .. } => Some(append),
-            Request::Create { .. }
-            | Request::Configure { .. }
-            | Request::Delete { .. }
-            | Request::AdvanceStart { .. }
-            | Request::SetRoom(_)
-            | Request::Upkeep
-            | Request::Upkept(_) => None,
-        }));
+        self.met = self.faces.meet(taken.iter().filter_map(Request::append));
     }
 
     fn wait(&self, queue: &mut Receiver<Request>, taken: &mut Vec<Request>, limit: usize) {
@@ -113,7 +99,7 @@ impl Company {
         let patience = self.crowd.patience();
         let until = self.clock.monotonic().saturating_add(patience);
         // Since when it is awake for the last few.
-        let mut awake = None;
+        let mut since = None;
         loop {
             while taken.len() < wanted.most.min(limit)
                 && let Ok(request) = queue.try_recv()
@@ -126,9 +112,12 @@ impl Company {
             if missing == 0 || left.is_zero() || queue.is_closed() {
                 return;
             }
-            let awake = || now.saturating_sub(*awake.get_or_insert(now));
+            let awake = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
             match Pause::of(missing, left, patience, awake) {
-                Pause::Awake => yield_now(),
+                Pause::Awake => {
+                    since.get_or_insert(now);
+                    yield_now();
+                }
                 Pause::Asleep { until, at_most } => self.bell.sleep(queue, until, at_most),
                 Pause::Over => return,
             }
@@ -243,7 +232,7 @@ mod tests {
     fn most_are_waited_for_asleep_and_the_last_few_awake_for_a_moment() {
         let micros = Duration::from_micros;
         let pause =
-            |missing, left, awake| Pause::of(missing, micros(left), micros(400), || micros(awake));
+            |missing, left, awake| Pause::of(missing, micros(left), micros(400), micros(awake));
         assert_eq!(pause(60, 400, 0), Pause::Asleep { until: 52, at_most: micros(350) });
         assert_eq!(pause(8, 300, 0), Pause::Awake);
         assert_eq!(pause(8, 261, 39), Pause::Awake);
@@ -256,7 +245,7 @@ mod tests {
     #[test]
     fn a_short_wait_is_spent_awake() {
         let micros = Duration::from_micros;
-        let pause = |left, awake| Pause::of(20, micros(left), micros(90), || micros(awake));
+        let pause = |left, awake| Pause::of(20, micros(left), micros(90), micros(awake));
         assert_eq!(pause(90, 0), Pause::Awake);
         assert_eq!(pause(1, 89), Pause::Awake);
     }

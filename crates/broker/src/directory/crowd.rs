@@ -24,7 +24,8 @@ enum Way {
 /// What is known of those who ask.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Crowd {
-    /// How many they are, as far as they were seen lately: at once, or in two groups one after the other.
+    /// How many they are, as far as they were seen lately: at once, or in two groups one after the
+    /// other.
     everybody: usize,
     /// How long a group takes, on the mean of some thirty: on a disk that others keep busy most take
     /// little, and few so long that they cost more than all others.

@@ -69,7 +69,7 @@ impl Frames {
                 "a message has {len} bytes; at most {MAX_MESSAGE_BYTES} may be sent"
             )));
         }
-        // A buffer that grows is copied each time, and it has to if there is but a byte more than usual.
+        // A buffer that grows is copied each time, were it for a byte more than usual.
         let usual = self.usual.next_power_of_two().min(LARGEST_SMALL);
         let expected = if self.small.is_empty() { usual } else { 0 };
         self.small.reserve(expected.max(PREFIX_BYTES));
