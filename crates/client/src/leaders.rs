@@ -1,6 +1,7 @@
 //! Questions about partitions, each put to the broker that leads it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use tonic::transport::Channel;
@@ -89,7 +90,7 @@ where
     Fut: Future<Output = Result<Outcomes<TopicPartition, A>, ClientError>>,
 {
     let mut outcomes = BTreeMap::new();
-    let mut by_leader: BTreeMap<String, Vec<(usize, Question<Q>)>> = BTreeMap::new();
+    let mut by_leader: BTreeMap<Arc<str>, Vec<(usize, Question<Q>)>> = BTreeMap::new();
     for (index, question) in open {
         match metadata.leader(&question.0) {
             Some(leader) => {

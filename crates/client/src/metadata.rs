@@ -40,7 +40,7 @@ pub(crate) enum Repeat {
 pub(crate) struct Leader {
     pub(crate) broker: BrokerId,
     /// `host:port`.
-    pub(crate) address: String,
+    pub(crate) address: Arc<str>,
     pub(crate) epoch: LeaderEpoch,
 }
 
@@ -55,7 +55,8 @@ pub(crate) struct Metadata {
 
 #[derive(Debug, Default)]
 struct Cache {
-    brokers: BTreeMap<BrokerId, String>,
+    /// `host:port` of each.
+    brokers: BTreeMap<BrokerId, Arc<str>>,
     topics: HashMap<TopicName, Arc<Topic>>,
     /// The broker that answered last; asked first.
     favourite: Option<String>,
@@ -160,7 +161,7 @@ impl Metadata {
         let mut brokers = BTreeMap::new();
         for broker in answer.brokers {
             let broker = broker_from_proto(broker)?;
-            brokers.insert(broker.id, broker.endpoint.to_string());
+            brokers.insert(broker.id, broker.endpoint.to_string().into());
         }
         let mut topics = Vec::with_capacity(answer.topics.len());
         for described in answer.topics {
@@ -172,7 +173,7 @@ impl Metadata {
 
     fn remember(
         &self,
-        brokers: BTreeMap<BrokerId, String>,
+        brokers: BTreeMap<BrokerId, Arc<str>>,
         topics: &[(TopicName, Result<Arc<Topic>, ClientError>)],
     ) {
         let mut cache = self.cache();
@@ -190,7 +191,7 @@ impl Metadata {
         let cache = self.cache();
         let partition = cache.topics.get(&of.topic)?.partition(of.partition)?;
         let broker = partition.leader?;
-        let address = cache.brokers.get(&broker)?.clone();
+        let address = Arc::clone(cache.brokers.get(&broker)?);
         Some(Leader { broker, address, epoch: partition.leader_epoch })
     }
 
@@ -261,8 +262,10 @@ impl Metadata {
     fn candidates(&self) -> Vec<String> {
         let cache = self.cache();
         let mut seen = BTreeSet::new();
-        let all = cache.favourite.iter().chain(cache.brokers.values()).chain(&self.bootstrap);
-        all.filter(|address| seen.insert(address.as_str())).cloned().collect()
+        let favourite = cache.favourite.iter().map(String::as_str);
+        let brokers = cache.brokers.values().map(AsRef::as_ref);
+        let all = favourite.chain(brokers).chain(self.bootstrap.iter().map(String::as_str));
+        all.filter(|address| seen.insert(*address)).map(str::to_owned).collect()
     }
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod delivery;
 mod identity;
 mod lane;
+mod numbering;
 mod partitioner;
 mod sender;
 mod stream;

@@ -2,8 +2,10 @@
 
 mod create;
 mod fence;
+mod logs;
 mod open;
 mod step;
+mod touched;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +31,7 @@ use crate::reader::LogReader;
 use crate::room::Room;
 use crate::write_behind::WriteBuffers;
 use fence::Fence;
+use logs::Logs;
 use upkeep::UpkeepStage;
 
 /// A data directory: many logs, written by one thread.
@@ -41,7 +44,7 @@ pub struct Directory<D: Disk> {
     path: PathBuf,
     id: DirectoryId,
     config: DirectoryConfig,
-    logs: BTreeMap<LogKey, Log<D>>,
+    logs: Logs<D>,
     recovered: Vec<RecoveredLog>,
     journal_found: JournalFound,
     /// Found damaged when the directory was opened, and still where they were.

@@ -39,7 +39,7 @@ impl<D: Disk> LogReader<D> {
 
     /// First offset that can be read.
     pub fn log_start(&self) -> Offset {
-        self.published.load().log_start
+        self.published.log_start()
     }
 
     /// Behind the last offset written. What lies beyond [`LogReader::durable_end`] may yet be lost.

@@ -141,7 +141,7 @@ impl<D: Disk> SealedSegment<D> {
 
     /// Begins to read it. Records that were deleted before that are not reported.
     pub fn scrub(self) -> Scrub<D> {
-        let log_start = self.published.load().log_start;
+        let log_start = self.published.log_start();
         let findings = Findings { log_start, listed: Vec::new(), unlisted: 0 };
         Scrub { segment: self, stage: Stage::New, findings }
     }

@@ -1,6 +1,7 @@
 //! What readers see of a log: a picture that the writer replaces as a whole.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use disk::{Disk, DiskFile};
@@ -175,18 +176,38 @@ impl<D: Disk> View<D> {
 
 /// Where the writer puts its latest picture.
 #[derive(Debug)]
-pub(crate) struct Published<D: Disk>(RwLock<Arc<View<D>>>);
+pub(crate) struct Published<D: Disk> {
+    view: RwLock<Arc<View<D>>>,
+    /// The picture's. Every produce is told of it, while the rest changes with every append: it
+    /// would be sent from one core to another each time.
+    log_start: OwnCacheLines<AtomicU64>,
+}
+
+/// Apart from whatever changes beside it. Two lines of 64 bytes, since processors fetch pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+struct OwnCacheLines<T>(T);
 
 impl<D: Disk> Published<D> {
     pub(crate) fn new(view: View<D>) -> Self {
-        Self(RwLock::new(Arc::new(view)))
+        let log_start = OwnCacheLines(AtomicU64::new(view.log_start.get()));
+        Self { view: RwLock::new(Arc::new(view)), log_start }
     }
 
     pub(crate) fn load(&self) -> Arc<View<D>> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// First offset of the latest picture.
+    pub(crate) fn log_start(&self) -> Offset {
+        Offset::new(self.log_start.0.load(Ordering::Acquire))
     }
 
     pub(crate) fn store(&self, view: View<D>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        let start = view.log_start.get();
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        if self.log_start.0.load(Ordering::Relaxed) != start {
+            self.log_start.0.store(start, Ordering::Release);
+        }
     }
 }

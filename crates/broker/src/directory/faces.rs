@@ -1,6 +1,5 @@
 //! Who is in a group, and who of them was in the one before.
 
-use std::collections::HashSet;
 use std::mem::swap;
 
 use commit_log::{Append, LogKey};
@@ -13,9 +12,10 @@ type Face = (LogKey, Option<ProducerId>);
 /// The faces of the last group: no more than were in it, and it has an end.
 #[derive(Debug, Default)]
 pub(super) struct Faces {
-    last: HashSet<Face>,
-    /// Empty but while a group is met.
-    met: HashSet<Face>,
+    /// Each once, in order: that is compared sooner than hashed.
+    last: Vec<Face>,
+    /// Memory for the next ones.
+    met: Vec<Face>,
 }
 
 /// A group.
@@ -32,21 +32,21 @@ pub(super) struct Met {
 impl Faces {
     /// Looks at those of the next group.
     pub(super) fn meet<'a>(&mut self, group: impl Iterator<Item = &'a Append>) -> Met {
-        let mut met = Met::default();
-        for append in group {
+        let Self { last, met } = self;
+        met.clear();
+        met.extend(group.map(|append| {
             let producer = append.batches.first().and_then(|batch| batch.header().producer);
-            let face = (append.log, producer.map(|producer| producer.id));
-            met.size += 1;
-            if self.met.insert(face) && self.last.contains(&face) {
-                met.again += 1;
-            }
-        }
+            (append.log, producer.map(|producer| producer.id))
+        }));
+        let size = met.len();
+        met.sort_unstable();
+        met.dedup();
+        let again = met.iter().filter(|face| last.binary_search(face).is_ok()).count();
         // One that nobody is in comes between nobody.
-        if met.size != 0 {
-            self.last.clear();
-            swap(&mut self.last, &mut self.met);
+        if size != 0 {
+            swap(last, met);
         }
-        met
+        Met { size, again }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -134,9 +135,9 @@ impl Consumer {
         let (requests, queue) = mpsc::channel(MAX_REQUESTS);
         self.next_stream += 1;
         let id = self.next_stream;
-        let address = leader.address.clone();
+        let address = Arc::clone(&leader.address);
         let timeout = self.metadata.request_timeout();
-        let pump = stream::run(id, address.clone(), timeout, queue, self.event_to.clone());
+        let pump = stream::run(id, Arc::clone(&address), timeout, queue, self.event_to.clone());
         let task = self.tasks.spawn(pump);
         let credit = Credit::new(self.config.prefetch_bytes);
         StreamHandle { id, address, requests, carries: BTreeSet::new(), credit, task }

@@ -1,6 +1,7 @@
 //! One `FetchStream` from one broker, on a connection of its own.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -27,7 +28,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct StreamHandle {
     pub(crate) id: StreamId,
-    pub(crate) address: String,
+    pub(crate) address: Arc<str>,
     pub(crate) requests: mpsc::Sender<v1::FetchStreamRequest>,
     /// Partitions of which something may still arrive. One that is asked for again could not tell
     /// old from new, and needs another stream.
@@ -74,7 +75,7 @@ impl Credit {
 /// Opens a stream and passes on what it brings until it ends.
 pub(crate) async fn run(
     id: StreamId,
-    address: String,
+    address: Arc<str>,
     open_timeout: Duration,
     requests: mpsc::Receiver<v1::FetchStreamRequest>,
     events: mpsc::Sender<Event>,

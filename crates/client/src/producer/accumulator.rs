@@ -5,7 +5,7 @@
 //! some are under way the next one gathers: it leaves when it is full, when the last of them is
 //! answered, or after [`COMPANY`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use record::{BatchBuilder, Compression, HEADER_LEN, Header, RecordError, record_
 use types::{PartitionId, Timestamp, TopicName, TopicPartition};
 
 use super::batch::Pending;
+use super::numbering::{Numbering, PartitionIndex};
 
 /// For how long a batch gathers at least while others of its partition are under way. Without it,
 /// records that come one after the other would travel one by one in as many batches as may be
@@ -81,8 +82,16 @@ pub(crate) enum Wake {
     Nobody,
 }
 
+/// Whether a partition is among those from which batches may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    Yes,
+    No,
+}
+
 #[derive(Debug)]
 struct Queue<T> {
+    partition: TopicPartition,
     /// Oldest first; only the last may be open.
     waiting: VecDeque<Pending<T>>,
     /// Of batches that have left and have not met their fate.
@@ -91,16 +100,33 @@ struct Queue<T> {
     slots: usize,
     /// End of the pause after a failure.
     not_before: Duration,
+    listed: Listed,
 }
 
 impl<T> Queue<T> {
-    const fn new(slots: usize) -> Self {
-        Self { waiting: VecDeque::new(), left: Vec::new(), slots, not_before: Duration::ZERO }
+    const fn new(partition: TopicPartition, slots: usize) -> Self {
+        Self {
+            partition,
+            waiting: VecDeque::new(),
+            left: Vec::new(),
+            slots,
+            not_before: Duration::ZERO,
+            listed: Listed::No,
+        }
     }
 
     /// Whether its first batch may leave, now or after a while.
     fn can_leave(&self) -> bool {
         self.slots != 0 && !self.waiting.is_empty()
+    }
+
+    /// Whether it belongs into the list of those that can let a batch leave, in which it is.
+    fn stays_listed(&mut self) -> bool {
+        let stays = self.can_leave();
+        if !stays {
+            self.listed = Listed::No;
+        }
+        stays
     }
 
     /// When the first batch may leave; `None` while none can.
@@ -127,10 +153,13 @@ pub(crate) enum Gate {
 pub(crate) struct Accumulator<T> {
     gathering: Gathering,
     gate: Gate,
-    queues: BTreeMap<TopicPartition, Queue<T>>,
-    /// Those of the queues from which a batch may leave, now or after a while: of very many
-    /// partitions few have both a batch and a slot at any moment.
-    leaving: BTreeSet<TopicPartition>,
+    numbering: Numbering,
+    /// By number.
+    queues: Vec<Queue<T>>,
+    /// Those of the queues from which a batch may leave, now or after a while, in the order in which
+    /// that came to be so: of very many partitions few have both a batch and a slot at any moment.
+    /// One may be here from which none can leave any more, until it is looked at next.
+    leaving: Vec<PartitionIndex>,
     /// Batches of all queues that have not left.
     waiting: usize,
     /// Nothing expires before this.
@@ -142,8 +171,9 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         Self {
             gathering,
             gate: Gate::Open,
-            queues: BTreeMap::new(),
-            leaving: BTreeSet::new(),
+            numbering: Numbering::new(),
+            queues: Vec::new(),
+            leaving: Vec::new(),
             waiting: 0,
             earliest_expiry: None,
         }
@@ -156,12 +186,8 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         record: NewRecord<'_>,
         new_batch: impl FnOnce() -> NewBatch<T>,
     ) -> Result<Appended<T>, RecordError> {
-        let size = record.size();
-        let slots = self.gathering.slots;
-        let queue = match self.queues.get_mut(to) {
-            Some(queue) => queue,
-            None => self.queues.entry(to.clone()).or_insert_with(|| Queue::new(slots)),
-        };
+        let (size, compression) = (record.size(), self.gathering.compression);
+        let (of, queue) = self.queue(to);
         if let Some(last) = queue.waiting.back_mut()
             && !last.has_room_for(size)
         {
@@ -172,7 +198,6 @@ impl<T: Clone + PartialEq> Accumulator<T> {
             return Ok(Appended { ticket: last.ticket.clone(), index, wake: Wake::Nobody });
         }
         // Where batches pile up, the next one becomes as large as the last.
-        let compression = self.gathering.compression;
         let least = HEADER_LEN + record.copied_size(compression);
         let bytes = queue.waiting.back().map_or(0, Pending::written_size).max(least);
         let builder = BatchBuilder::with_capacity(compression, bytes);
@@ -185,45 +210,73 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         let wake = if queue.slots == 0 { Wake::Nobody } else { Wake::Sender };
         self.waiting += 1;
         self.expires(opened);
-        self.note(to);
+        self.note(of);
         Ok(Appended { ticket, index, wake })
+    }
+
+    /// The queue of a partition by its name, and its number.
+    fn queue(&mut self, of: &TopicPartition) -> (PartitionIndex, &mut Queue<T>) {
+        let index = self.numbering.find(&of.topic, of.partition).unwrap_or_else(|| {
+            self.queues.push(Queue::new(of.clone(), self.gathering.slots));
+            self.numbering.add(of)
+        });
+        (index, self.queue_at(index))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "whoever was given a number was given a queue")]
+    fn queue_at(&mut self, of: PartitionIndex) -> &mut Queue<T> {
+        &mut self.queues[of.place()]
+    }
+
+    /// Every partition that records were ever for, by number.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.queues.iter().map(|queue| &queue.partition)
+    }
+
+    /// The name of a partition.
+    #[expect(clippy::indexing_slicing, reason = "whoever was given a number was given a queue")]
+    pub(super) fn name(&self, of: PartitionIndex) -> &TopicPartition {
+        &self.queues[of.place()].partition
     }
 
     /// Whether a partition has a batch that takes more records.
     pub(crate) fn is_open(&self, topic: &TopicName, partition: PartitionId) -> bool {
-        let of = TopicPartition::new(topic.clone(), partition);
-        let last = self.queues.get(&of).and_then(|queue| queue.waiting.back());
+        let queue = self.numbering.find(topic, partition);
+        let queue = queue.and_then(|of| self.queues.get(of.place()));
+        let last = queue.and_then(|queue| queue.waiting.back());
         last.is_some_and(|last| !last.closed)
     }
 
     /// Takes the first batch of every partition that may let one go now.
-    pub(crate) fn take_due(&mut self, now: Duration) -> Vec<(TopicPartition, Pending<T>)> {
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<(PartitionIndex, Pending<T>)> {
         let mut due = Vec::new();
         if self.gate == Gate::Shut {
             return due;
         }
-        self.leaving.retain(|partition| {
-            let Some(queue) = self.queues.get_mut(partition) else { return false };
+        self.leaving.retain(|of| {
+            let Some(queue) = self.queues.get_mut(of.place()) else { return false };
             if queue.due(self.gathering.linger).is_some_and(|due| due <= now)
                 && let Some(mut first) = queue.waiting.pop_front()
             {
                 first.closed = true;
                 queue.left.push(first.ticket.clone());
                 queue.slots -= 1;
-                due.push((partition.clone(), first));
+                due.push((*of, first));
             }
-            queue.can_leave()
+            queue.stays_listed()
         });
         self.waiting -= due.len();
         due
     }
 
     /// Notes whether batches may leave a queue, after it has changed.
-    fn note(&mut self, of: &TopicPartition) {
-        if !self.queues.get(of).is_some_and(Queue::can_leave) {
-            self.leaving.remove(of);
-        } else if !self.leaving.contains(of) {
-            self.leaving.insert(of.clone());
+    fn note(&mut self, of: PartitionIndex) {
+        if let Some(queue) = self.queues.get_mut(of.place())
+            && queue.listed == Listed::No
+            && queue.can_leave()
+        {
+            queue.listed = Listed::Yes;
+            self.leaving.push(of);
         }
     }
 
@@ -239,16 +292,16 @@ impl<T: Clone + PartialEq> Accumulator<T> {
     }
 
     /// How many more batches of a partition may leave.
-    pub(crate) fn set_slots(&mut self, of: &TopicPartition, slots: usize) {
-        if let Some(queue) = self.queues.get_mut(of) {
+    pub(super) fn set_slots(&mut self, of: PartitionIndex, slots: usize) {
+        if let Some(queue) = self.queues.get_mut(of.place()) {
             queue.slots = slots;
             self.note(of);
         }
     }
 
     /// A batch has met its fate. If it had left, another may.
-    pub(crate) fn settled(&mut self, of: &TopicPartition, ticket: &T) {
-        let Some(queue) = self.queues.get_mut(of) else { return };
+    pub(super) fn settled(&mut self, of: PartitionIndex, ticket: &T) {
+        let Some(queue) = self.queues.get_mut(of.place()) else { return };
         let Some(place) = queue.left.iter().position(|left| left == ticket) else { return };
         queue.left.remove(place);
         queue.slots += 1;
@@ -257,14 +310,8 @@ impl<T: Clone + PartialEq> Accumulator<T> {
 
     /// A batch comes back that could not be sent. It leaves before all others, but not before
     /// `retry_at`.
-    pub(crate) fn put_back(
-        &mut self,
-        of: &TopicPartition,
-        pending: Pending<T>,
-        retry_at: Duration,
-    ) {
-        // It is there since the batch was.
-        let queue = self.queues.entry(of.clone()).or_insert_with(|| Queue::new(0));
+    pub(super) fn put_back(&mut self, of: PartitionIndex, pending: Pending<T>, retry_at: Duration) {
+        let queue = self.queue_at(of);
         queue.left.retain(|left| *left != pending.ticket);
         queue.slots += 1;
         queue.not_before = retry_at;
@@ -276,23 +323,21 @@ impl<T: Clone + PartialEq> Accumulator<T> {
     }
 
     /// Takes every batch that has waited for too long.
-    pub(crate) fn take_expired(&mut self, now: Duration) -> Vec<(TopicPartition, Pending<T>)> {
+    pub(super) fn take_expired(&mut self, now: Duration) -> Vec<(PartitionIndex, Pending<T>)> {
         let timeout = self.gathering.delivery_timeout;
         let mut expired = Vec::new();
         if self.earliest_expiry.is_none_or(|earliest| now < earliest) {
             return expired;
         }
-        for (partition, queue) in &mut self.queues {
+        for (place, queue) in self.queues.iter_mut().enumerate() {
             while let Some(first) =
                 queue.waiting.pop_front_if(|first| first.opened.saturating_add(timeout) <= now)
             {
-                expired.push((partition.clone(), first));
+                expired.push((PartitionIndex::new(place), first));
             }
         }
         self.waiting -= expired.len();
-        let queues = &self.queues;
-        self.leaving.retain(|of| queues.get(of).is_some_and(Queue::can_leave));
-        let oldest = self.queues.values().filter_map(|queue| Some(queue.waiting.front()?.opened));
+        let oldest = self.queues.iter().filter_map(|queue| Some(queue.waiting.front()?.opened));
         self.earliest_expiry = oldest.min().map(|opened| opened.saturating_add(timeout));
         expired
     }
@@ -300,7 +345,7 @@ impl<T: Clone + PartialEq> Accumulator<T> {
     /// When there is something to do if nothing else happens, or may be.
     pub(crate) fn next_wakeup(&self) -> Option<Duration> {
         let open = (self.gate == Gate::Open).then_some(&self.leaving);
-        let leaving = open.into_iter().flatten().filter_map(|of| self.queues.get(of));
+        let leaving = open.into_iter().flatten().filter_map(|of| self.queues.get(of.place()));
         let due = leaving.filter_map(|queue| queue.due(self.gathering.linger));
         due.chain(self.earliest_expiry.filter(|_| self.waiting != 0)).min()
     }
@@ -308,7 +353,7 @@ impl<T: Clone + PartialEq> Accumulator<T> {
     /// Closes every batch, so that nothing lingers. Returns the tickets of all that is not settled.
     pub(crate) fn close_batches(&mut self) -> Vec<T> {
         let mut unsettled = Vec::new();
-        for queue in self.queues.values_mut() {
+        for queue in &mut self.queues {
             unsettled.extend(queue.left.iter().cloned());
             for pending in &mut queue.waiting {
                 pending.closed = true;
@@ -325,16 +370,16 @@ impl<T: Clone + PartialEq> Accumulator<T> {
 
     /// Takes the tickets of everything that has left and not met its fate.
     pub(crate) fn take_left(&mut self) -> Vec<T> {
-        self.queues.values_mut().flat_map(|queue| queue.left.drain(..)).collect()
+        self.queues.iter_mut().flat_map(|queue| queue.left.drain(..)).collect()
     }
 
     /// Takes everything that has not left.
-    pub(crate) fn take_all(&mut self) -> Vec<(TopicPartition, Pending<T>)> {
+    pub(super) fn take_all(&mut self) -> Vec<(PartitionIndex, Pending<T>)> {
         let mut all = Vec::new();
-        for (partition, queue) in &mut self.queues {
-            all.extend(queue.waiting.drain(..).map(|pending| (partition.clone(), pending)));
+        for (place, queue) in self.queues.iter_mut().enumerate() {
+            let of = PartitionIndex::new(place);
+            all.extend(queue.waiting.drain(..).map(|pending| (of, pending)));
         }
-        self.leaving.clear();
         self.waiting = 0;
         all
     }

@@ -199,6 +199,10 @@ impl<T> Lane<T> {
         }
     }
 
+    pub(super) const fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
     /// How many batches it can take now, if `fresh` is an id to begin a life with.
     pub(super) fn room(&self, fresh: Option<ProducerId>) -> usize {
         // Behind a batch in doubt, no more than was under way with it: so the log knows it again.

@@ -20,6 +20,7 @@ use super::config::Acks;
 use super::delivery::Ticket;
 use super::identity::Identity;
 use super::lane::{Answered, Lane, LaneSettings, Moment, Tracking, Way};
+use super::numbering::PartitionIndex;
 use super::stream::{self, Answer, Attempt, MAX_UNDER_WAY, StreamSettings};
 use super::verdict::Failure;
 use super::{Gathered, Inner};
@@ -36,7 +37,7 @@ const METADATA_MAX_AGE: Duration = Duration::from_mins(5);
 
 struct StreamHandle {
     way: Way,
-    address: String,
+    address: Arc<str>,
     attempts: mpsc::Sender<Attempt>,
 }
 
@@ -45,12 +46,13 @@ pub(crate) struct Sender {
     streams: BTreeMap<BrokerId, StreamHandle>,
     next_way: Way,
     stream_tasks: JoinSet<()>,
-    /// One for each partition that was ever sent to: it knows the numbers that were used there.
-    lanes: BTreeMap<TopicPartition, Lane<Ticket>>,
+    /// One for each partition that may have been sent to, by number: it knows the sequences that
+    /// were used there.
+    lanes: Vec<Lane<Ticket>>,
     /// Those with batches to be sent again.
-    troubled: BTreeSet<TopicPartition>,
+    troubled: BTreeSet<PartitionIndex>,
     /// Those that can send nothing before there is another producer id.
-    nameless: BTreeSet<TopicPartition>,
+    nameless: BTreeSet<PartitionIndex>,
     identity: Identity,
     answer_to: mpsc::Sender<Answer>,
     answers: mpsc::Receiver<Answer>,
@@ -70,7 +72,7 @@ impl Sender {
             streams: BTreeMap::new(),
             next_way: 0,
             stream_tasks: JoinSet::new(),
-            lanes: BTreeMap::new(),
+            lanes: Vec::new(),
             troubled: BTreeSet::new(),
             nameless: BTreeSet::new(),
             answer_to,
@@ -128,7 +130,7 @@ impl Sender {
             (accumulator.has_waiting(), accumulator.next_wakeup())
         };
         let id = self.identity.current();
-        let lanes = self.troubled.iter().filter_map(|of| self.lanes.get(of)?.wakeup(id));
+        let lanes = self.troubled.iter().filter_map(|of| self.lanes.get(of.place())?.wakeup(id));
         let next = lanes.chain(gathered).min().map(|at| self.inner.start + at);
         let is_idempotent = self.inner.config.tracking() == Tracking::Idempotent;
         let is_new = is_idempotent && id.is_none() && waiting;
@@ -144,50 +146,49 @@ impl Sender {
         let now = self.now();
         let waited = self.inner.config.delivery_timeout;
         let timeout = ClientError::Timeout { request: "a delivery", waited };
-        let troubled: Vec<TopicPartition> = self.troubled.iter().cloned().collect();
-        for partition in troubled {
-            let expired = self.lanes.get_mut(&partition).map(|lane| lane.expire(now));
+        let troubled: Vec<PartitionIndex> = self.troubled.iter().copied().collect();
+        for of in troubled {
+            let expired = self.lanes.get_mut(of.place()).map(|lane| lane.expire(now));
             for settled in expired.unwrap_or_default() {
-                self.settle(&partition, settled);
+                self.settle(of, settled);
             }
-            self.tend(&partition);
+            self.tend(of);
         }
         let mut gathered = self.inner.gathered();
-        for (partition, pending) in gathered.accumulator.take_expired(now) {
+        for (of, pending) in gathered.accumulator.take_expired(now) {
             let cause = pending.last_failure.as_ref().or(self.identity.last_failure());
             let cause = cause.unwrap_or(&timeout).clone();
-            self.settle_locked(&mut gathered, &partition, undelivered(&partition, pending, cause));
+            self.settle_undelivered(&mut gathered, of, pending, cause);
         }
     }
 
     /// Sends what comes after a failure, in its order.
     fn send_again(&mut self) {
         let (now, id) = (self.now(), self.identity.current());
-        let troubled: Vec<TopicPartition> = self.troubled.iter().cloned().collect();
-        for partition in troubled {
-            if !self.lanes.get(&partition).is_some_and(|lane| lane.is_due(id, now)) {
-                continue;
-            }
+        let troubled: Vec<PartitionIndex> = self.troubled.iter().copied().collect();
+        for of in troubled {
+            let due = self.lanes.get(of.place()).filter(|lane| lane.is_due(id, now));
+            let Some(partition) = due.map(|lane| lane.partition().clone()) else { continue };
             let Some(leader) = self.inner.metadata.leader(&partition) else {
                 let cause = no_leader(&partition);
                 let moment = self.moment();
                 let unsendable = |lane: &mut Lane<Ticket>| lane.unsendable(cause, moment);
-                let answered = self.lanes.get_mut(&partition).map(unsendable);
-                self.act(&partition, answered.unwrap_or(Answered::Stale));
+                let answered = self.lanes.get_mut(of.place()).map(unsendable);
+                self.act(of, answered.unwrap_or(Answered::Stale));
                 continue;
             };
             let (way, attempts) = self.stream(&leader);
             let permit = attempts.try_reserve_owned().ok();
-            let Some(lane) = self.lanes.get_mut(&partition) else { continue };
+            let Some(lane) = self.lanes.get_mut(of.place()) else { continue };
             // The stream has as much under way as it may, or ended this moment.
             let Some(permit) = permit.filter(|_| lane.takes(way)) else {
                 lane.hold(now + STREAM_PAUSE);
                 continue;
             };
             if let Some(dispatch) = lane.send_again(id, now) {
-                permit.send(Attempt { partition: partition.clone(), dispatch });
+                permit.send(Attempt { of, partition, dispatch });
             }
-            self.tend(&partition);
+            self.tend(of);
         }
     }
 
@@ -196,66 +197,78 @@ impl Sender {
         let now = self.now();
         loop {
             // One of each partition at a time: one that cannot be sent holds back those behind it.
-            let due = self.inner.gathered().accumulator.take_due(now);
+            let due = self.take_due(now);
             if due.is_empty() {
                 return;
             }
-            for (partition, pending) in due {
-                if let Some(leader) = self.inner.metadata.leader(&partition) {
-                    self.send(&partition, pending, &leader, now);
-                } else {
-                    self.unsendable(&partition, pending);
-                }
+            for (of, pending) in due {
+                self.send(of, pending, now);
             }
         }
     }
 
-    fn send(
-        &mut self,
-        partition: &TopicPartition,
-        pending: Pending<Ticket>,
-        leader: &Leader,
-        now: Duration,
-    ) {
-        let id = self.identity.current();
-        let (way, attempts) = self.stream(leader);
-        let permit = attempts.try_reserve_owned();
+    /// What may leave now. Each of these partitions has a lane then.
+    fn take_due(&mut self, now: Duration) -> Vec<(PartitionIndex, Pending<Ticket>)> {
         let settings = LaneSettings {
             tracking: self.inner.config.tracking(),
             retries: self.inner.config.retries,
             delivery_timeout: self.inner.config.delivery_timeout,
         };
-        let lane = self.lanes.entry(partition.clone());
-        let lane = lane.or_insert_with(|| Lane::new(partition.clone(), settings));
+        let accumulator = &mut self.inner.gathered().accumulator;
+        let new = accumulator.partitions().skip(self.lanes.len());
+        self.lanes.extend(new.map(|partition| Lane::new(partition.clone(), settings)));
+        accumulator.take_due(now)
+    }
+
+    fn send(&mut self, of: PartitionIndex, pending: Pending<Ticket>, now: Duration) {
+        let partition = self.lane(of).partition().clone();
+        let Some(leader) = self.inner.metadata.leader(&partition) else {
+            return self.unsendable(of, &partition, pending);
+        };
+        let id = self.identity.current();
+        let (way, attempts) = self.stream(&leader);
+        let permit = attempts.try_reserve_owned();
+        let lane = self.lane(of);
         match permit {
             Ok(permit) if 0 < lane.room(id) && lane.takes(way) => match lane.send(pending, id, now)
             {
                 Ok(dispatch) => {
-                    permit.send(Attempt { partition: partition.clone(), dispatch });
+                    permit.send(Attempt { of, partition, dispatch });
                 }
-                Err(settled) => self.settle(partition, settled),
+                Err(settled) => self.settle(of, settled),
             },
             // The stream has as much under way as it may, or ended this moment; or the lane waits,
             // perhaps for what another stream has.
             Ok(_) | Err(_) => {
                 let later = now + STREAM_PAUSE;
-                self.inner.gathered().accumulator.put_back(partition, pending, later);
+                self.inner.gathered().accumulator.put_back(of, pending, later);
             }
         }
-        self.tend(partition);
+        self.tend(of);
+    }
+
+    /// The lane of a partition from which a batch has left.
+    #[expect(clippy::indexing_slicing, reason = "made before any batch is taken")]
+    fn lane(&mut self, of: PartitionIndex) -> &mut Lane<Ticket> {
+        &mut self.lanes[of.place()]
     }
 
     /// A batch that was never sent has nowhere to go, for now.
-    fn unsendable(&mut self, partition: &TopicPartition, mut pending: Pending<Ticket>) {
+    fn unsendable(
+        &mut self,
+        of: PartitionIndex,
+        partition: &TopicPartition,
+        mut pending: Pending<Ticket>,
+    ) {
         let cause = no_leader(partition);
         self.refresh(&partition.topic);
         if self.inner.config.retries <= pending.failures {
-            return self.settle(partition, undelivered(partition, pending, cause));
+            return self.settle(of, undelivered(partition, pending, cause));
         }
         pending.failures += 1;
         pending.last_failure = Some(cause);
         let retry_at = self.now() + wait(pending.failures, random());
-        self.inner.gathered().accumulator.put_back(partition, pending, retry_at);
+        self.inner.gathered().accumulator.put_back(of, pending, retry_at);
     }
 
     /// The stream to a leader: the one there is, or a new one.
@@ -278,7 +291,7 @@ impl Sender {
         let connection = self.inner.metadata.produce_connection(&leader.address);
         let answer_to = self.answer_to.clone();
         self.stream_tasks.spawn(stream::run(settings, connection, queue, answer_to));
-        let (way, address) = (self.next_way, leader.address.clone());
+        let (way, address) = (self.next_way, Arc::clone(&leader.address));
         self.next_way += 1;
         let handle = StreamHandle { way, address, attempts: attempts.clone() };
         self.streams.insert(leader.broker, handle);
@@ -286,7 +299,7 @@ impl Sender {
     }
 
     fn answered(&mut self, answer: Answer) {
-        let Answer { partition, number, outcome } = answer;
+        let Answer { of, number, outcome } = answer;
         let outcome = match outcome {
             Ok(None) if self.inner.config.acks != Acks::None => {
                 let missing = wire::InvalidMessage::Missing { field: "base_offset" };
@@ -297,42 +310,47 @@ impl Sender {
         // Most answers are good ones, and the system is not to be asked for a number for each.
         let random = if outcome.is_ok() { 0 } else { random() };
         let moment = Moment { now: self.now(), random };
-        let Some(lane) = self.lanes.get_mut(&partition) else { return };
-        let answered = lane.answered(number, outcome, moment);
-        self.act(&partition, answered);
+        let answered = self.lane(of).answered(number, outcome, moment);
+        self.act(of, answered);
     }
 
-    fn act(&mut self, partition: &TopicPartition, answered: Answered<Ticket>) {
+    fn act(&mut self, of: PartitionIndex, answered: Answered<Ticket>) {
         match answered {
             Answered::Settled(settled) => {
                 if settled.outcome.as_ref().is_err_and(calls_for_new_metadata) {
-                    self.refresh(&partition.topic);
+                    self.refresh_topic_of(of);
                 }
-                self.settle(partition, settled);
+                self.settle(of, settled);
             }
             Answered::Again(cause) => {
+                let partition = self.lane(of).partition();
                 debug!(%partition, error = %cause, "a batch is to be sent again");
-                self.refresh(&partition.topic);
+                self.refresh_topic_of(of);
             }
             Answered::Stale => {}
         }
-        self.tend(partition);
+        self.tend(of);
+    }
+
+    fn refresh_topic_of(&mut self, of: PartitionIndex) {
+        let topic = self.lane(of).partition().topic.clone();
+        self.refresh(&topic);
     }
 
     /// Notes what a lane can and cannot do after something happened to it.
-    fn tend(&mut self, partition: &TopicPartition) {
-        let Some(lane) = self.lanes.get(partition) else { return };
+    fn tend(&mut self, of: PartitionIndex) {
+        let Some(lane) = self.lanes.get(of.place()) else { return };
         let id = self.identity.current();
-        self.inner.gathered().accumulator.set_slots(partition, lane.room(id));
-        note(&mut self.troubled, partition, lane.is_troubled());
-        note(&mut self.nameless, partition, lane.needs_id(id));
+        self.inner.gathered().accumulator.set_slots(of, lane.room(id));
+        note(&mut self.troubled, of, lane.is_troubled());
+        note(&mut self.nameless, of, lane.needs_id(id));
     }
 
     /// There is a new producer id.
     fn named(&mut self) {
         self.inner.gathered().accumulator.set_gate(Gate::Open);
-        for partition in std::mem::take(&mut self.nameless) {
-            self.tend(&partition);
+        for of in std::mem::take(&mut self.nameless) {
+            self.tend(of);
         }
     }
 
@@ -341,24 +359,31 @@ impl Sender {
     }
 
     /// The end of a batch that had left the accumulator.
-    fn settle(&self, partition: &TopicPartition, settled: Settled<Ticket>) {
-        self.settle_locked(&mut self.inner.gathered(), partition, settled);
+    fn settle(&self, of: PartitionIndex, settled: Settled<Ticket>) {
+        self.settle_locked(&mut self.inner.gathered(), of, settled);
     }
 
     /// Under one lock: a flush finds a batch either in the accumulator or among the failures.
-    fn settle_locked(
-        &self,
-        gathered: &mut Gathered,
-        partition: &TopicPartition,
-        settled: Settled<Ticket>,
-    ) {
+    fn settle_locked(&self, gathered: &mut Gathered, of: PartitionIndex, settled: Settled<Ticket>) {
         let Settled { ticket, memory, outcome } = settled;
-        gathered.accumulator.settled(partition, &ticket);
+        gathered.accumulator.settled(of, &ticket);
         self.inner.memory.add_permits(memory);
         if let Err(error) = &outcome {
             gathered.untold.add(ticket.clone(), error.clone());
         }
         ticket.settle(outcome);
+    }
+
+    /// The end of a batch that was never sent.
+    fn settle_undelivered(
+        &self,
+        gathered: &mut Gathered,
+        of: PartitionIndex,
+        pending: Pending<Ticket>,
+        cause: ClientError,
+    ) {
+        let partition = gathered.accumulator.name(of).clone();
+        self.settle_locked(gathered, of, undelivered(&partition, pending, cause));
     }
 
     fn refresh(&mut self, topic: &TopicName) {
@@ -404,14 +429,13 @@ impl Drop for Sender {
         let lanes = std::mem::take(&mut self.lanes);
         let mut gathered = self.inner.gathered();
         gathered.closed = true;
-        for (partition, mut lane) in lanes {
+        for (place, mut lane) in lanes.into_iter().enumerate() {
             for settled in lane.abandon(&ClientError::Closed) {
-                self.settle_locked(&mut gathered, &partition, settled);
+                self.settle_locked(&mut gathered, PartitionIndex::new(place), settled);
             }
         }
-        for (partition, pending) in gathered.accumulator.take_all() {
-            let settled = undelivered(&partition, pending, ClientError::Closed);
-            self.settle_locked(&mut gathered, &partition, settled);
+        for (of, pending) in gathered.accumulator.take_all() {
+            self.settle_undelivered(&mut gathered, of, pending, ClientError::Closed);
         }
         // What a panic found on the way from one to the other.
         for ticket in gathered.accumulator.take_left() {
@@ -441,10 +465,10 @@ fn calls_for_new_metadata(error: &ClientError) -> bool {
     matches!(error, ClientError::OutcomeUnknown { .. }) || error.reason() == Reason::MessageTooLarge
 }
 
-fn note(noted: &mut BTreeSet<TopicPartition>, partition: &TopicPartition, belongs: bool) {
-    if !belongs {
-        noted.remove(partition);
-    } else if !noted.contains(partition) {
-        noted.insert(partition.clone());
+fn note(noted: &mut BTreeSet<PartitionIndex>, of: PartitionIndex, belongs: bool) {
+    if belongs {
+        noted.insert(of);
+    } else {
+        noted.remove(&of);
     }
 }

@@ -23,6 +23,7 @@ use wire::v1::broker as v1;
 
 use self::outbox::{Late, Outbox, Request, Serial};
 use super::lane::Dispatch;
+use super::numbering::PartitionIndex;
 use super::verdict::{Failure, is_final};
 use crate::ClientError;
 use crate::connection::{ProduceConnection, within};
@@ -37,24 +38,25 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// A batch to be sent.
 #[derive(Debug)]
-pub(crate) struct Attempt {
-    pub(crate) partition: TopicPartition,
-    pub(crate) dispatch: Dispatch,
+pub(super) struct Attempt {
+    pub(super) of: PartitionIndex,
+    /// Its name.
+    pub(super) partition: TopicPartition,
+    pub(super) dispatch: Dispatch,
 }
 
 impl Attempt {
     fn failed(self, failure: Failure) -> Answer {
-        let Self { partition, dispatch } = self;
-        Answer { partition, number: dispatch.number, outcome: Err(failure) }
+        Answer { of: self.of, number: self.dispatch.number, outcome: Err(failure) }
     }
 }
 
 /// The one answer to each attempt.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) partition: TopicPartition,
-    pub(crate) number: u64,
-    pub(crate) outcome: Result<Option<Offset>, Failure>,
+pub(super) struct Answer {
+    pub(super) of: PartitionIndex,
+    pub(super) number: u64,
+    pub(super) outcome: Result<Option<Offset>, Failure>,
 }
 
 /// What a stream asks for.
@@ -72,7 +74,7 @@ struct Part {
 
 /// A request that is not answered.
 struct UnderWay {
-    partition: TopicPartition,
+    of: PartitionIndex,
     serial: Serial,
     /// The most that any of the batches was sent with.
     failures: u64,
@@ -232,11 +234,11 @@ impl<'a> Stream<'a> {
         // unanswered it has not looked at.
         let lost =
             if error.reason() == Reason::ShuttingDown { Failure::Refused } else { Failure::Lost };
-        for UnderWay { partition, parts, claim, .. } in under_way.into_values() {
+        for UnderWay { of, parts, claim, .. } in under_way.into_values() {
             let failure = if claim.take().is_some() { Failure::NotSent } else { lost };
             for Part { number, .. } in parts {
-                let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
-                tell(answers, Answer { partition, number, outcome }).await;
+                let outcome = Err(failure(error.clone()));
+                tell(answers, Answer { of, number, outcome }).await;
             }
         }
         attempts.close();
@@ -250,7 +252,7 @@ impl<'a> Stream<'a> {
 
     fn send(&mut self, request: Request, outbound: &Outbound) {
         let Request { serial, attempts } = request;
-        let Some(partition) = attempts.first().map(|first| first.partition.clone()) else { return };
+        let Some(Attempt { of, partition, .. }) = attempts.first() else { return };
         let correlation_id = self.next_correlation;
         self.next_correlation += 1;
         let timeout = self.settings.request_timeout;
@@ -274,7 +276,7 @@ impl<'a> Stream<'a> {
         let deadline = Instant::now() + timeout + GRACE;
         let (parts, noted) = (parts.collect(), claim.clone());
         let failures = failures.unwrap_or_default();
-        let noted = UnderWay { partition, serial, failures, parts, claim: noted, deadline };
+        let noted = UnderWay { of: *of, serial, failures, parts, claim: noted, deadline };
         self.under_way.insert(correlation_id, noted);
         // There is room: no more is under way than the channel holds. If the transport is gone, the
         // inbound half says so next, and what never left is still to be claimed.
@@ -308,17 +310,16 @@ impl<'a> Stream<'a> {
                 expected: "that of a request under way",
             }));
         };
-        let UnderWay { partition, serial, failures, parts, .. } = request;
+        let UnderWay { of, serial, failures, parts, .. } = request;
         self.batches -= parts.len();
-        self.outbox.answered(&partition, serial);
+        self.outbox.answered(of, serial);
         match answer.error {
             None => {
                 let mut base = answer.base_offset;
                 for Part { number, records } in parts {
                     let outcome = Ok(base.map(Offset::new));
                     base = base.and_then(|base| base.checked_add(records));
-                    let partition = partition.clone();
-                    tell(self.answers, Answer { partition, number, outcome }).await;
+                    tell(self.answers, Answer { of, number, outcome }).await;
                 }
             }
             Some(error) => {
@@ -329,10 +330,10 @@ impl<'a> Stream<'a> {
                     _ => Failure::Refused,
                 };
                 for Part { number, .. } in parts {
-                    let (partition, outcome) = (partition.clone(), Err(failure(error.clone())));
-                    tell(self.answers, Answer { partition, number, outcome }).await;
+                    let outcome = Err(failure(error.clone()));
+                    tell(self.answers, Answer { of, number, outcome }).await;
                 }
-                let held = self.outbox.hold_back(&partition, failures, &error);
+                let held = self.outbox.hold_back(of, failures, &error);
                 self.batches -= held.len();
                 for attempt in held {
                     tell(self.answers, attempt.failed(Failure::Beside(error.clone()))).await;

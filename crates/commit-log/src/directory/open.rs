@@ -8,6 +8,7 @@ use types::{DirectoryId, Timestamp};
 
 use super::Directory;
 use super::fence::{Fence, lift_fence, read_fence};
+use super::logs::Logs;
 use super::upkeep::{UpkeepStage, side_by_side};
 use crate::ballast::Ballast;
 use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint, Found, JournalPosition};
@@ -83,7 +84,7 @@ impl<D: Disk> Directory<D> {
             path: path.to_path_buf(),
             id,
             config,
-            logs: BTreeMap::new(),
+            logs: Logs::new(),
             recovered: Vec::new(),
             journal_found: JournalFound::of(&past),
             damaged: BTreeSet::new(),

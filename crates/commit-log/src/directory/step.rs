@@ -1,4 +1,3 @@
-use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,17 +5,20 @@ use disk::Disk;
 use record::HEADER_LEN;
 use types::Timestamp;
 
+use super::logs::Place;
+use super::touched::{Grew, Route, TouchedLogs};
 use super::upkeep::side_by_side;
 use super::{Append, Appended, Directory};
 use crate::error::{AppendError, StorageFault};
 use crate::journal::{ENTRY_HEADER_LEN, JournalAppend};
-use crate::log::{Failure, FileWrite, Placement, Unsynced, Writing};
+use crate::log::{Failure, FileWrite, Log, Placement, Unsynced, Writing};
 use crate::name::LogKey;
 use crate::room::Room;
 
 /// An append that was written.
 struct Written {
-    log: LogKey,
+    /// Of its log.
+    place: Place,
     placement: Placement,
 }
 
@@ -26,17 +28,9 @@ impl Written {
     }
 }
 
-/// What a step is to add to one log.
-#[derive(Clone, Copy, Default)]
-struct Planned {
-    /// Bytes of its batches.
-    bytes: u64,
-    appends: u64,
-}
-
 /// How a step makes a log durable.
 enum Sync<D: Disk> {
-    Log(LogKey, Unsynced<D>),
+    Log(Place, Unsynced<D>),
     Journal,
 }
 
@@ -58,45 +52,44 @@ impl<D: Disk> Directory<D> {
         appends: &[Append],
         now: Timestamp,
     ) -> Vec<Result<Appended, AppendError>> {
-        let planned = self.suited_to_journal(appends);
+        let mut touched = TouchedLogs::of(appends, |key| self.logs.place(key));
+        self.plan(&mut touched);
         let written: Answers =
-            appends.iter().map(|append| self.write(append, now, &planned)).collect();
-        let touched: BTreeSet<LogKey> = appends.iter().map(|append| append.log).collect();
-        for log in touched.iter().filter_map(|log| self.logs.get(log)) {
-            log.publish();
+            appends.iter().map(|append| self.write(append, now, &mut touched)).collect();
+        for place in touched.iter().filter_map(|touched| touched.place) {
+            self.logs.at(place).into_iter().for_each(Log::publish);
         }
         if !self.fence.is_set() {
-            let journalled = self.journalled(planned, &written);
-            self.make_durable(&touched, &journalled, appends, &written);
+            self.settle_routes(&mut touched);
+            self.make_durable(&touched, appends, &written);
         }
-        written
-            .into_iter()
-            .map(|written| written.and_then(|written| self.answer(&written)))
+        let answers = written.into_iter().zip(appends);
+        answers
+            .map(|(written, append)| written.and_then(|it| self.answer(append.log, &it)))
             .collect()
     }
 
-    /// The logs whose appends are to go through the journal; none where syncing the files is as
+    /// Has those appends go through the journal that are suited to it, unless syncing the files is as
     /// good.
-    fn suited_to_journal(&mut self, appends: &[Append]) -> BTreeSet<LogKey> {
-        let mut small: BTreeMap<LogKey, Planned> = BTreeMap::new();
-        for append in appends.iter().filter(|append| !append.batches.is_empty()) {
-            let planned = small.entry(append.log).or_default();
-            let bytes = append.batches.iter().map(|batch| batch.bytes().len() as u64);
-            planned.bytes = planned.bytes.saturating_add(bytes.sum());
-            planned.appends += 1;
-        }
-        small.retain(|key, planned| {
-            let log = self.logs.get(key);
+    fn plan(&mut self, touched: &mut TouchedLogs) {
+        let (mut logs, mut bytes) = (0, 0_u64);
+        for touched in touched.iter_mut() {
+            let log = touched.place.and_then(|place| self.logs.at(place));
             // A write that was taken back has to be synced away.
-            log.is_some_and(|log| log.must_be_durable() && log.is_durable())
-                && !self.journal.is_large(planned.bytes)
-        });
-        let header = ENTRY_HEADER_LEN as u64;
-        let bytes = small.values().map(|planned| planned.bytes + planned.appends * header).sum();
-        if self.journal.suits(small.len(), bytes) {
-            small.into_keys().collect()
-        } else {
-            BTreeSet::new()
+            let is_suited = touched.appends != 0
+                && log.is_some_and(|log| log.must_be_durable() && log.is_durable())
+                && !self.journal.is_large(touched.bytes);
+            if is_suited {
+                touched.route = Route::Journal;
+                logs += 1;
+                let headers = touched.appends * ENTRY_HEADER_LEN as u64;
+                bytes = bytes.saturating_add(touched.bytes).saturating_add(headers);
+            }
+        }
+        if !self.journal.suits(logs, bytes) {
+            for touched in touched.iter_mut() {
+                touched.route = Route::File;
+            }
         }
     }
 
@@ -104,11 +97,14 @@ impl<D: Disk> Directory<D> {
         &mut self,
         append: &Append,
         now: Timestamp,
-        planned: &BTreeSet<LogKey>,
+        touched: &mut TouchedLogs,
     ) -> Result<Written, AppendError> {
         self.check_fence()?;
         let key = append.log;
-        let Some(log) = self.logs.get_mut(&key) else {
+        let touched = touched.get_mut(&key);
+        let found = touched.and_then(|touched| Some((touched.place?, touched)));
+        let found = found.and_then(|(place, it)| Some((place, self.logs.at_mut(place)?, it)));
+        let Some((place, log, touched)) = found else {
             return Err(if self.damaged.contains(&key) {
                 AppendError::Damaged { log: key }
             } else {
@@ -116,48 +112,46 @@ impl<D: Disk> Directory<D> {
             });
         };
         // On a disk that fills up nothing waits that would need room later.
-        let waits = self.room == Room::Ample && planned.contains(&key) && !log.took_back();
+        let waits = self.room == Room::Ample && touched.route == Route::Journal && !log.took_back();
         let file = if waits { FileWrite::Behind(&self.write_buffers) } else { FileWrite::Now };
         match log.append(append, now, self.room, file) {
-            Ok(placement) => Ok(Written { log: key, placement }),
+            Ok(placement) => {
+                let written = Written { place, placement };
+                if written.is_new() {
+                    touched.grew = Grew::Yes;
+                }
+                Ok(written)
+            }
             Err(Failure::Refused(error)) => Err(error),
             Err(Failure::Broken(fault)) => Err(self.fence(&fault).into()),
         }
     }
 
-    /// The logs whose appends go through the journal, now that it is known what became of those.
-    fn journalled(&self, planned: BTreeSet<LogKey>, written: &Answers) -> BTreeSet<LogKey> {
-        let new = written.iter().flatten().filter(|written| written.is_new());
-        let new: BTreeSet<LogKey> = new.map(|written| written.log).collect();
-        let mut journalled = planned;
-        journalled.retain(|key| {
-            new.contains(key) && self.logs.get(key).is_some_and(|log| !log.took_back())
-        });
-        journalled
+    /// Leaves to the journal what it is to take, now that it is known what became of the appends.
+    fn settle_routes(&self, touched: &mut TouchedLogs) {
+        for touched in touched.iter_mut() {
+            let log = touched.place.and_then(|place| self.logs.at(place));
+            if touched.grew == Grew::No || log.is_none_or(Log::took_back) {
+                touched.route = Route::File;
+            }
+        }
     }
 
     /// Makes durable the logs that promise it. Each is durable whole: what was acknowledged is
     /// worth nothing without the records before it, whoever wrote those and in whatever mode.
-    fn make_durable(
-        &mut self,
-        touched: &BTreeSet<LogKey>,
-        journalled: &BTreeSet<LogKey>,
-        appends: &[Append],
-        written: &Answers,
-    ) {
-        if !journalled.is_empty()
-            && let Err(fault) = self.write_journal(journalled, appends, written)
-        {
+    fn make_durable(&mut self, touched: &TouchedLogs, appends: &[Append], written: &Answers) {
+        let uses_journal = touched.has_any(Route::Journal);
+        if uses_journal && let Err(fault) = self.write_journal(touched, appends, written) {
             self.fence(&fault);
             return;
         }
         let mut work: Vec<Sync<D>> = touched
-            .difference(journalled)
-            .filter_map(|key| self.logs.get(key).map(|log| (*key, log)))
+            .places(Route::File)
+            .filter_map(|place| self.logs.at(place).map(|log| (place, log)))
             .filter(|(_, log)| log.must_be_durable() && !log.is_durable())
-            .map(|(key, log)| Sync::Log(key, log.unsynced()))
+            .map(|(place, log)| Sync::Log(place, log.unsynced()))
             .collect();
-        if !journalled.is_empty() {
+        if uses_journal {
             work.push(Sync::Journal);
         }
         let synced = self.sync_all(work);
@@ -167,36 +161,39 @@ impl<D: Disk> Directory<D> {
             return;
         }
         for (synced, _) in &synced {
-            self.mark_durable(synced, journalled);
+            self.mark_durable(synced, touched);
         }
     }
 
     /// Writes the batches to the journal as they lie in their logs.
     fn write_journal(
         &mut self,
-        journalled: &BTreeSet<LogKey>,
+        touched: &TouchedLogs,
         appends: &[Append],
         written: &Answers,
     ) -> Result<(), StorageFault> {
-        let taken = || {
-            let written = written.iter().zip(appends).filter_map(|(written, append)| {
-                written.as_ref().ok().map(|written| (written, append))
-            });
-            written.filter(|(written, _)| written.is_new() && journalled.contains(&written.log))
+        let is_journalled = |append: &Append| {
+            touched.get(&append.log).is_some_and(|touched| touched.route == Route::Journal)
         };
-        let headers: Vec<Vec<[u8; HEADER_LEN]>> = taken()
-            .map(|(written, append)| append.placed_headers(written.placement.base))
-            .collect();
-        let entries: Vec<JournalAppend<'_>> = taken()
+        let taken = written.iter().zip(appends).filter_map(|(written, append)| {
+            let written = written.as_ref().ok()?;
+            (written.is_new() && is_journalled(append)).then_some((written, append))
+        });
+        let taken: Vec<(&Written, &Append)> = taken.collect();
+        let headers =
+            taken.iter().map(|(written, append)| append.placed_headers(written.placement.base));
+        let headers: Vec<Vec<[u8; HEADER_LEN]>> = headers.collect();
+        let entries: Vec<JournalAppend<'_>> = taken
+            .iter()
             .zip(&headers)
             .filter_map(|((written, append), headers)| {
-                let log = self.logs.get(&written.log)?.id();
+                let log = self.logs.at(written.place)?.id();
                 let bodies = append.batches.iter().map(|batch| {
                     batch.bytes().split_at_checked(HEADER_LEN).map_or(&[][..], |(_, body)| body)
                 });
                 let parts = headers.iter().zip(bodies);
                 let parts = parts.flat_map(|(header, body)| once(&header[..]).chain(once(body)));
-                Some(JournalAppend { key: written.log, log, parts: parts.collect() })
+                Some(JournalAppend { key: append.log, log, parts: parts.collect() })
             })
             .collect();
         self.journal.append(&entries)
@@ -222,16 +219,16 @@ impl<D: Disk> Directory<D> {
         side_by_side(work, self.config.sync_threads.get(), sync).into_iter().flatten().collect()
     }
 
-    fn mark_durable(&mut self, synced: &Sync<D>, journalled: &BTreeSet<LogKey>) {
+    fn mark_durable(&mut self, synced: &Sync<D>, touched: &TouchedLogs) {
         match synced {
-            Sync::Log(key, _) => {
-                if let Some(log) = self.logs.get_mut(key) {
+            Sync::Log(place, _) => {
+                if let Some(log) = self.logs.at_mut(*place) {
                     log.mark_synced();
                 }
             }
             Sync::Journal => {
-                for key in journalled {
-                    if let Some(log) = self.logs.get_mut(key) {
+                for place in touched.places(Route::Journal) {
+                    if let Some(log) = self.logs.at_mut(place) {
                         log.mark_journalled();
                     }
                 }
@@ -239,9 +236,9 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    fn answer(&self, written: &Written) -> Result<Appended, AppendError> {
-        let &Written { log, placement: Placement { base, end, .. } } = written;
-        let found = self.logs.get(&log).ok_or(AppendError::UnknownLog { log })?;
+    fn answer(&self, log: LogKey, written: &Written) -> Result<Appended, AppendError> {
+        let &Written { place, placement: Placement { base, end, .. } } = written;
+        let found = self.logs.at(place).ok_or(AppendError::UnknownLog { log })?;
         let durable_end = found.durable_end();
         // In a fenced directory only what a sync had covered before can be believed.
         if durable_end < end {

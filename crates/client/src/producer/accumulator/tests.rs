@@ -48,14 +48,20 @@ impl Harness {
     }
 
     /// Partition and ticket of what is due.
-    fn due(&mut self, now: Duration) -> Vec<(TopicPartition, Pending<u32>)> {
+    fn due(&mut self, now: Duration) -> Vec<(PartitionIndex, Pending<u32>)> {
         self.accumulator.take_due(now)
     }
 
     /// A batch has met its fate, and so many slots are free then.
     fn settle(&mut self, of: u32, ticket: u32, slots: usize) {
-        self.accumulator.settled(&partition(of), &ticket);
-        self.accumulator.set_slots(&partition(of), slots);
+        self.accumulator.settled(self.index(of), &ticket);
+        self.accumulator.set_slots(self.index(of), slots);
+    }
+
+    /// The number of a partition that had a record.
+    fn index(&self, of: u32) -> PartitionIndex {
+        let TopicPartition { topic, partition } = partition(of);
+        self.accumulator.numbering.find(&topic, partition).unwrap()
     }
 
     fn due_tickets(&mut self, now: Duration) -> Vec<u32> {
@@ -100,9 +106,9 @@ fn a_batch_that_met_its_fate_lets_another_leave_whoever_settled_it() {
         harness.append(0, at(0));
         assert_eq!(harness.due_tickets(at(0)), [ticket]);
         // Nobody says how many slots there are: its leader was never found.
-        harness.accumulator.settled(&partition(0), &ticket);
+        harness.accumulator.settled(harness.index(0), &ticket);
         // Twice is once.
-        harness.accumulator.settled(&partition(0), &ticket);
+        harness.accumulator.settled(harness.index(0), &ticket);
     }
     for _ in 0..3 {
         harness.append(0, at(0));
@@ -125,6 +131,19 @@ fn as_many_batches_of_a_partition_leave_as_it_has_slots() {
     assert_eq!(harness.append(0, at(9)).wake, Wake::Nobody);
     harness.settle(0, 1, 1);
     assert_eq!(harness.due_tickets(at(9)), [3]);
+}
+
+#[test]
+fn partitions_have_their_turns_as_they_come() {
+    let mut harness = Harness::new(1, Duration::ZERO);
+    // Whatever their names.
+    for (to, ticket) in [(3, 1), (0, 2), (2, 3)] {
+        assert_eq!(harness.append(to, at(0)).ticket, ticket);
+    }
+    assert_eq!(harness.due_tickets(at(0)), [1, 2, 3]);
+    harness.append(2, at(0));
+    harness.append(3, at(0));
+    assert_eq!(harness.due_tickets(at(1)), [4, 5]);
 }
 
 #[test]
@@ -162,7 +181,7 @@ fn a_batch_that_comes_back_is_first_and_waits_out_its_pause() {
     harness.append(0, at(0));
     let (of, back) = harness.due(at(0)).pop().unwrap();
     harness.append(0, at(1));
-    harness.accumulator.put_back(&of, back, at(50));
+    harness.accumulator.put_back(of, back, at(50));
     assert_eq!(harness.accumulator.next_wakeup(), Some(at(50)));
     assert_eq!(harness.due_tickets(at(49)), Vec::<u32>::new());
     assert_eq!(harness.due_tickets(at(50)), [1]);
@@ -175,7 +194,7 @@ fn what_waits_too_long_expires_and_what_is_under_way_does_not() {
     harness.append(0, at(0));
     assert_eq!(harness.due_tickets(at(0)), [1]);
     harness.append(0, at(1));
-    harness.accumulator.set_slots(&partition(0), 0);
+    harness.accumulator.set_slots(harness.index(0), 0);
     assert_eq!(harness.accumulator.take_expired(at(1000)).len(), 0);
     assert_eq!(harness.accumulator.next_wakeup(), Some(at(1001)));
     let expired = harness.accumulator.take_expired(at(1001));
@@ -230,7 +249,8 @@ proptest! {
                 }
                 Step::Send => {
                     for (of, pending) in harness.due(at(now)) {
-                        let sent = &mut under_way[of.partition.get() as usize];
+                        let partition = harness.accumulator.name(of).partition;
+                        let sent = &mut under_way[partition.get() as usize];
                         sent.push_back(pending);
                         prop_assert!(sent.len() <= SLOTS);
                     }
@@ -246,7 +266,8 @@ proptest! {
                 // The one that has just left.
                 Step::Return(of) => {
                     if let Some(pending) = under_way[of as usize].pop_back() {
-                        harness.accumulator.put_back(&partition(of), pending, at(now));
+                        let of = harness.index(of);
+                        harness.accumulator.put_back(of, pending, at(now));
                     }
                 }
             }

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use types::{RETAINED_APPENDS, TopicPartition};
+use types::RETAINED_APPENDS;
 
-use super::Attempt;
+use super::{Attempt, PartitionIndex};
 use crate::ClientError;
 
 /// Bytes of the batches of one request, unless the first of them has more by itself. A request costs
@@ -80,9 +80,9 @@ impl Queue {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// Of every partition that the stream was ever given something for.
-    queues: BTreeMap<TopicPartition, Queue>,
+    queues: BTreeMap<PartitionIndex, Queue>,
     /// Partitions that may send, in turn.
-    ready: VecDeque<TopicPartition>,
+    ready: VecDeque<PartitionIndex>,
 }
 
 impl Outbox {
@@ -91,10 +91,8 @@ impl Outbox {
     /// One that was sent before its sender knew of a failure comes back.
     #[must_use]
     pub(super) fn push(&mut self, attempt: Attempt) -> Option<Late> {
-        let queue = match self.queues.get_mut(&attempt.partition) {
-            Some(queue) => queue,
-            None => self.queues.entry(attempt.partition.clone()).or_default(),
-        };
+        let of = attempt.of;
+        let queue = self.queues.entry(of).or_default();
         match &queue.failed {
             Some(failed) if attempt.dispatch.failures <= failed.failures => {
                 return Some(Late { attempt, cause: failed.cause.clone() });
@@ -102,34 +100,33 @@ impl Outbox {
             Some(_) | None => queue.failed = None,
         }
         let could_send = queue.may_send();
-        let partition = attempt.partition.clone();
         queue.waiting.push_back(attempt);
         if !could_send && queue.may_send() {
-            self.ready.push_back(partition);
+            self.ready.push_back(of);
         }
         None
     }
 
     /// The next request. It counts as under way from now on.
     pub(super) fn next_request(&mut self) -> Option<Request> {
-        let partition = self.ready.pop_front()?;
-        let queue = self.queues.get_mut(&partition)?;
+        let of = self.ready.pop_front()?;
+        let queue = self.queues.get_mut(&of)?;
         let request = Request { serial: queue.next, attempts: queue.take() };
         queue.under_way.push_back(queue.next);
         queue.next += 1;
         if queue.may_send() {
-            self.ready.push_back(partition);
+            self.ready.push_back(of);
         }
         Some(request)
     }
 
     /// A request of the partition was answered.
-    pub(super) fn answered(&mut self, partition: &TopicPartition, serial: Serial) {
-        let Some(queue) = self.queues.get_mut(partition) else { return };
+    pub(super) fn answered(&mut self, of: PartitionIndex, serial: Serial) {
+        let Some(queue) = self.queues.get_mut(&of) else { return };
         let could_send = queue.may_send();
         queue.under_way.retain(|under_way| *under_way != serial);
         if !could_send && queue.may_send() {
-            self.ready.push_back(partition.clone());
+            self.ready.push_back(of);
         }
     }
 
@@ -138,15 +135,15 @@ impl Outbox {
     /// not be taken.
     pub(super) fn hold_back(
         &mut self,
-        partition: &TopicPartition,
+        of: PartitionIndex,
         failures: u64,
         cause: &ClientError,
     ) -> VecDeque<Attempt> {
-        let queue = self.queues.entry(partition.clone()).or_default();
+        let queue = self.queues.entry(of).or_default();
         queue.failed = Some(Failed { failures, cause: cause.clone() });
         let held = std::mem::take(&mut queue.waiting);
         if !held.is_empty() {
-            self.ready.retain(|ready| ready != partition);
+            self.ready.retain(|ready| *ready != of);
         }
         held
     }
@@ -161,13 +158,13 @@ impl Outbox {
 mod tests {
     use bytes::Bytes;
     use record::{BatchBuilder, Compression, ProducedBatch};
-    use types::{PartitionId, Timestamp, TopicName};
+    use types::{PartitionId, Timestamp, TopicName, TopicPartition};
 
     use super::*;
     use crate::producer::lane::Dispatch;
 
-    fn partition(number: u32) -> TopicPartition {
-        TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(number))
+    fn index(number: u32) -> PartitionIndex {
+        PartitionIndex::new(number as usize)
     }
 
     fn batch(bytes: usize) -> ProducedBatch {
@@ -179,7 +176,8 @@ mod tests {
 
     fn attempt(of: u32, number: u64, failures: u64, bytes: usize) -> Attempt {
         let dispatch = Dispatch { number, failures, batch: batch(bytes) };
-        Attempt { partition: partition(of), dispatch }
+        let name = TopicPartition::new(TopicName::new("t").unwrap(), PartitionId::new(of));
+        Attempt { of: index(of), partition: name, dispatch }
     }
 
     /// Attempts of a partition, numbered from `first`, each with so many bytes of value.
@@ -231,9 +229,9 @@ mod tests {
         assert!(outbox.next_request().is_none());
         push(&mut outbox, 1, 100, &[1]);
         assert_eq!(numbers(outbox.next_request()), [100], "others go on");
-        outbox.answered(&partition(0), 1);
+        outbox.answered(index(0), 1);
         assert!(outbox.next_request().is_none(), "the oldest is not answered");
-        outbox.answered(&partition(0), 0);
+        outbox.answered(index(0), 0);
         assert_eq!(numbers(outbox.next_request()), [5, 6, 7]);
         push(&mut outbox, 0, 8, &[1]);
         assert_eq!(numbers(outbox.next_request()), [8]);
@@ -248,9 +246,9 @@ mod tests {
         assert_eq!(numbers(outbox.next_request()), [0]);
         push(&mut outbox, 0, 1, &[1, 1]);
         push(&mut outbox, 1, 9, &[1]);
-        let held = outbox.hold_back(&partition(0), 0, &ClientError::Closed);
+        let held = outbox.hold_back(index(0), 0, &ClientError::Closed);
         assert_eq!(numbers_of(held), [1, 2]);
-        outbox.answered(&partition(0), 0);
+        outbox.answered(index(0), 0);
         assert_eq!(numbers(outbox.next_request()), [9]);
         assert!(outbox.next_request().is_none());
         // Sent before the failure was known, and as it is known.

@@ -154,7 +154,7 @@ impl<'a> World<'a> {
     }
 
     fn dispatch(&mut self, dispatch: Dispatch) {
-        let attempt = Attempt { partition: partition(), dispatch };
+        let attempt = Attempt { of: PartitionIndex::new(0), partition: partition(), dispatch };
         self.in_use().attempts.try_send(attempt).unwrap();
     }
 
