@@ -1,8 +1,8 @@
 //! What readers see of a log: a picture that the writer replaces as a whole.
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::{io, mem};
 
 use disk::{Disk, DiskFile};
 use types::{LeaderEpoch, LogId, Offset, Timestamp};
@@ -204,10 +204,14 @@ impl<D: Disk> Published<D> {
     }
 
     pub(crate) fn store(&self, view: View<D>) {
-        let start = view.log_start.get();
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        let (start, view) = (view.log_start.get(), Arc::new(view));
+        let mut latest = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let earlier = mem::replace(&mut *latest, view);
+        // Before the picture can be seen: who was refused by it does not find the start before it.
         if self.log_start.0.load(Ordering::Relaxed) != start {
             self.log_start.0.store(start, Ordering::Release);
         }
+        drop(latest);
+        drop(earlier);
     }
 }

@@ -17,7 +17,7 @@ use super::answering::{Answered, Telling};
 use super::bell::Bell;
 use super::company::Company;
 use super::upkeep::UpkeepThread;
-use super::{Appending, DirectoryQueue, Log, Request, WriterGone};
+use super::{AppendResult, Appending, DirectoryQueue, Log, Request, WriterGone};
 use crate::disk_space::FullSeen;
 
 /// Whom the writer tells of trouble with the disk.
@@ -67,7 +67,8 @@ impl Writer {
         let upkeep = UpkeepThread::start(requests.downgrade())?;
         let Signals { full_seen, fenced } = signals;
         let (tell, telling) = Telling::start();
-        let group = Group { appends: Vec::new(), waiting: Vec::new(), full_seen, tell };
+        let (appends, waiting, outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        let group = Group { appends, waiting, outcomes, full_seen, tell };
         let (created, fenced) = (Vec::new(), Some(fenced));
         let writing = Writing { directory, upkeep, clock, group, created, fenced };
         let bell = Arc::new(Bell::new(clock));
@@ -119,9 +120,12 @@ impl Writing {
             for request in taken.drain(..) {
                 self.take(request);
             }
-            self.commit();
-            self.tell_fence();
+            self.write();
+            // Before anybody hears of it: who does may be back at once, on a busy machine before this
+            // thread goes on, and would be taken for somebody else who waited meanwhile.
             company.note(begun, queue.len());
+            self.tell();
+            self.tell_fence();
             // Once nobody can ask any more it ends by itself, with what it has done last.
             if let Some(alone) = self.left_alone()
                 && !queue.is_closed()
@@ -210,11 +214,22 @@ impl Writing {
     }
 
     fn commit(&mut self) {
+        self.write();
+        self.tell();
+    }
+
+    /// Has what was gathered written, and those appends durable that have to be.
+    fn write(&mut self) {
         let (new, waiting): (Vec<_>, Vec<_>) = self.created.drain(..).unzip();
         for (made, done) in self.directory.create_logs(new).into_iter().zip(waiting) {
             answer(done, made);
         }
-        self.group.commit(&mut self.directory, self.clock);
+        self.group.write(&mut self.directory, self.clock);
+    }
+
+    /// Tells who appended what became of it, and then sees to what can wait.
+    fn tell(&mut self) {
+        self.group.tell();
         if self.directory.needs_upkeep() {
             self.begin_upkeep(UpkeepScope::Journal);
         }
@@ -249,7 +264,10 @@ fn answer<T>(done: oneshot::Sender<T>, outcome: T) {
 #[derive(Debug)]
 struct Group {
     appends: Vec<Append>,
+    /// Who waits for each.
     waiting: Vec<(Appending, OwnedSemaphorePermit)>,
+    /// What became of each, once they were written.
+    outcomes: Vec<AppendResult>,
     full_seen: FullSeen,
     tell: Telling,
 }
@@ -260,12 +278,16 @@ impl Group {
         self.waiting.push((appending, memory));
     }
 
-    fn commit(&mut self, directory: &mut Directory<RealDisk>, clock: Clock) {
-        if self.appends.is_empty() {
-            return;
+    fn write(&mut self, directory: &mut Directory<RealDisk>, clock: Clock) {
+        if !self.appends.is_empty() {
+            self.outcomes = directory.step(&self.appends, clock.now());
+            self.appends.clear();
         }
-        let outcomes = directory.step(&self.appends, clock.now());
-        self.appends.clear();
+    }
+
+    /// Tells everyone what became of the appends that were written.
+    fn tell(&mut self) {
+        let outcomes = self.outcomes.drain(..);
         let answered = self.waiting.drain(..).zip(outcomes).map(|((appending, memory), answer)| {
             if let Err(failure) = &answer {
                 log_failure(failure, &self.full_seen);
