@@ -124,14 +124,29 @@ impl Company {
         }
     }
 
-    /// Notes that the group that was gathered last, begun then, was answered, while so many wait.
-    pub(super) fn note(&mut self, begun: Duration, waiting: usize) {
+    /// Notes that the group that was gathered last, begun then, is answered, while so many wait. Nobody
+    /// may have been told yet: who hears of it may be back at once, on a busy machine before this thread
+    /// goes on, and would be taken for somebody else who waited meanwhile.
+    pub(super) fn note_answered(&mut self, begun: Duration, waiting: usize) {
         // Changes are made once, and nobody comes back from them.
         if self.met.size == 0 {
             return;
         }
         let (answered, last_came) = (self.clock.monotonic(), self.bell.last_rung());
         self.crowd.note(Committed { met: self.met, begun, answered, waiting, last_came });
+    }
+
+    /// How many ask, as far as it knows.
+    #[cfg(test)]
+    pub(super) const fn everybody(&self) -> usize {
+        self.crowd.everybody()
+    }
+
+    /// Notes that everyone of that group has been told.
+    pub(super) fn note_told(&mut self) {
+        if self.met.size != 0 {
+            self.crowd.note_told(self.clock.monotonic());
+        }
     }
 }
 
@@ -163,7 +178,7 @@ mod tests {
         let mut company = Company::new(Arc::new(Bell::new(clock)), clock);
         for _ in 0..20 {
             company.met = Met { size: last, again: last };
-            company.note(Duration::ZERO, 0);
+            company.note_answered(Duration::ZERO, 0);
         }
         let mut taken = Vec::new();
         company.gather(&mut queue, &mut taken, limit);
@@ -224,7 +239,7 @@ mod tests {
             sender.try_send(Request::Upkeep).unwrap();
         }
         company.gather(&mut queue, &mut Vec::new(), 64);
-        company.note(Duration::ZERO, 0);
+        company.note_answered(Duration::ZERO, 0);
         assert_eq!(company.crowd.wanted(1).least, 0);
     }
 

@@ -30,7 +30,9 @@ pub(super) struct Crowd {
     /// How long a group takes, on the mean of some thirty: on a disk that others keep busy most take
     /// little, and few so long that they cost more than all others.
     took: Duration,
-    /// How long those of a group are away from their answer to their next request, smoothed.
+    /// How long those of a group are away from when all of them were told to their next request,
+    /// smoothed. Whoever is back before that kept nobody waiting: where there is no other processor, all
+    /// of them travel while the next group is not begun, and there is nothing for halves to gain.
     travel: Duration,
     /// The group that was answered last.
     answered: Option<Answered>,
@@ -40,9 +42,10 @@ pub(super) struct Crowd {
 #[derive(Clone, Copy, Debug)]
 struct Answered {
     size: usize,
-    at: Duration,
-    /// Who waited then.
+    /// Who waited when it was.
     waiting: usize,
+    /// When everyone had been told, and there was time for the next group.
+    told: Duration,
 }
 
 /// What became of a group.
@@ -50,10 +53,10 @@ struct Answered {
 pub(super) struct Committed {
     /// Who was in it.
     pub(super) met: Met,
-    /// When it was complete, and when it was answered.
+    /// When it was complete, and when it was answered, of which nobody has been told.
     pub(super) begun: Duration,
     pub(super) answered: Duration,
-    /// Who waited when it was answered, and when the last of these, or of the group itself, came.
+    /// Who waited then, and when the last of these, or of the group itself, came.
     pub(super) waiting: usize,
     pub(super) last_came: Duration,
 }
@@ -100,6 +103,11 @@ impl Crowd {
         }
     }
 
+    #[cfg(test)]
+    pub(super) const fn everybody(&self) -> usize {
+        self.everybody
+    }
+
     /// Notes what became of a group.
     pub(super) fn note(&mut self, group: Committed) {
         let Committed { met, begun, answered, waiting, .. } = group;
@@ -113,10 +121,17 @@ impl Crowd {
                 seen = seen.max(before.size + (met.size - met.again));
             }
         }
-        self.answered = Some(Answered { size: met.size, at: answered, waiting });
+        self.answered = Some(Answered { size: met.size, waiting, told: answered });
         let fewer = self.everybody.saturating_sub(seen);
         // Who is not seen may be on the way: some fifteen groups forget most of them.
         self.everybody = if fewer == 0 { seen } else { self.everybody - fewer.div_ceil(8) };
+    }
+
+    /// Notes when everyone of that group had been told.
+    pub(super) const fn note_told(&mut self, told: Duration) {
+        if let Some(answered) = &mut self.answered {
+            answered.told = told;
+        }
     }
 
     fn note_travel(&mut self, before: Answered, group: Committed) {
@@ -129,7 +144,7 @@ impl Crowd {
         };
         let back = if before.size <= came { group.last_came } else { group.answered };
         // A pause is no journey.
-        let travel = back.saturating_sub(before.at).min(4 * self.took);
+        let travel = back.saturating_sub(before.told).min(4 * self.took);
         self.travel = (3 * self.travel + travel) / 4;
     }
 }

@@ -67,8 +67,7 @@ impl Writer {
         let upkeep = UpkeepThread::start(requests.downgrade())?;
         let Signals { full_seen, fenced } = signals;
         let (tell, telling) = Telling::start();
-        let (appends, waiting, outcomes) = (Vec::new(), Vec::new(), Vec::new());
-        let group = Group { appends, waiting, outcomes, full_seen, tell };
+        let group = Group::new(full_seen, tell);
         let (created, fenced) = (Vec::new(), Some(fenced));
         let writing = Writing { directory, upkeep, clock, group, created, fenced };
         let bell = Arc::new(Bell::new(clock));
@@ -116,16 +115,7 @@ impl Writing {
             if taken.is_empty() {
                 break;
             }
-            let begun = self.clock.monotonic();
-            for request in taken.drain(..) {
-                self.take(request);
-            }
-            self.write();
-            // Before anybody hears of it: who does may be back at once, on a busy machine before this
-            // thread goes on, and would be taken for somebody else who waited meanwhile.
-            company.note(begun, queue.len());
-            self.tell();
-            self.tell_fence();
+            self.serve(&mut taken, &queue, &mut company);
             // Once nobody can ask any more it ends by itself, with what it has done last.
             if let Some(alone) = self.left_alone()
                 && !queue.is_closed()
@@ -150,6 +140,24 @@ impl Writing {
             },
         };
         fenced.map_or(Ended::Closed, Ended::Fenced)
+    }
+
+    /// Does what was asked, and tells everyone.
+    fn serve(
+        &mut self,
+        taken: &mut Vec<Request>,
+        queue: &mpsc::Receiver<Request>,
+        company: &mut Company,
+    ) {
+        let begun = self.clock.monotonic();
+        for request in taken.drain(..) {
+            self.take(request);
+        }
+        self.write();
+        company.note_answered(begun, queue.len());
+        self.tell();
+        company.note_told();
+        self.tell_fence();
     }
 
     /// How it ends if those died whom it cannot do without.
@@ -273,6 +281,11 @@ struct Group {
 }
 
 impl Group {
+    fn new(full_seen: FullSeen, tell: Telling) -> Self {
+        let (appends, waiting, outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { appends, waiting, outcomes, full_seen, tell }
+    }
+
     fn push(&mut self, append: Append, appending: Appending, memory: OwnedSemaphorePermit) {
         self.appends.push(append);
         self.waiting.push((appending, memory));
@@ -336,12 +349,16 @@ mod tests {
         Writer::start(opened.unwrap(), clock, 16, 16, signals).unwrap()
     }
 
+    fn key() -> LogKey {
+        LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) }
+    }
+
     #[tokio::test]
     async fn j10_a_fence_that_comes_while_the_broker_stops_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let (told, fenced) = oneshot::channel();
         let (queue, writer) = writer(&folder, told);
-        let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) };
+        let key = key();
         let config = LogConfig { durability: Durability::PageCache, ..LogConfig::default() };
         queue.create_log(key, config).await.unwrap();
         let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
@@ -354,6 +371,67 @@ mod tests {
         let ended = writer.join().await.unwrap();
         assert!(matches!(&ended, Ended::Fenced(cause) if cause.contains("cannot")), "{ended:?}");
         fenced.await.unwrap_err();
+    }
+
+    /// Who asks again as soon as it is answered.
+    #[derive(Debug)]
+    struct Restless {
+        requests: mpsc::Sender<Request>,
+        memory: Arc<Semaphore>,
+    }
+
+    impl Restless {
+        fn ask(self: &Arc<Self>) {
+            let memory = Arc::clone(&self.memory).try_acquire_owned().unwrap();
+            let (log, epoch, at) = (key(), LeaderEpoch::ZERO, AppendAt::End);
+            let append = Append { log, epoch, batches: vec![batch("again")], at };
+            let appending = Appending::of(Arc::clone(self));
+            self.requests.try_send(Request::Append { append, appending, memory }).unwrap();
+        }
+    }
+
+    impl Appender for Restless {
+        fn appended(self: Arc<Self>, answer: AppendResult) {
+            answer.unwrap();
+            self.ask();
+        }
+
+        fn lost(self: Arc<Self>) {}
+    }
+
+    #[tokio::test]
+    async fn who_is_back_before_all_are_told_is_not_taken_for_somebody_else() {
+        // More than can wait to be told: some are back before the last of them is.
+        const ASKERS: usize = 5000;
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::new());
+        let (id, config) = (DirectoryId::from_bytes([9; 16]), DirectoryConfig::default());
+        let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
+        let mut directory = opened.unwrap();
+        let config = LogConfig { durability: Durability::PageCache, ..LogConfig::default() };
+        let (log, id, start) = (key(), types::LogId::from_bytes([3; 16]), Offset::ZERO);
+        let made = directory.create_logs(vec![NewLog { log, id, config, start }]);
+        assert!(made.iter().all(Result::is_ok));
+        let (requests, mut queue) = mpsc::channel(2 * ASKERS);
+        let upkeep = UpkeepThread::start(requests.downgrade()).unwrap();
+        let (tell, telling) = Telling::start();
+        let group = Group::new(full_seen(), tell);
+        let (created, fenced) = (Vec::new(), None);
+        let mut writing = Writing { directory, upkeep, clock, group, created, fenced };
+        let mut company = Company::new(Arc::new(Bell::new(clock)), clock);
+        let memory = Arc::new(Semaphore::new(ASKERS));
+        let restless = Arc::new(Restless { requests, memory });
+        (0..ASKERS).for_each(|_| restless.ask());
+        let served = spawn_blocking(move || {
+            let mut taken = Vec::new();
+            company.gather(&mut queue, &mut taken, 2 * ASKERS);
+            assert_eq!(taken.len(), ASKERS);
+            writing.serve(&mut taken, &queue, &mut company);
+            assert!(!queue.is_empty(), "some are back");
+            (company.everybody(), queue)
+        });
+        let (everybody, _queue) = served.await.unwrap();
+        assert_eq!(everybody, ASKERS);
+        telling.await.unwrap();
     }
 
     /// Who cannot bear to hear what became of its append.
@@ -372,7 +450,7 @@ mod tests {
     async fn a_writer_that_nobody_tells_for_ends() {
         let folder = tempfile::tempdir().unwrap();
         let (queue, writer) = writer(&folder, oneshot::channel().0);
-        let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) };
+        let key = key();
         queue.create_log(key, LogConfig::default()).await.unwrap();
         let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (epoch, at) = (LeaderEpoch::ZERO, AppendAt::End);
@@ -392,7 +470,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (told, fenced) = oneshot::channel();
         let (queue, writer) = writer(&folder, told);
-        let key = LogKey { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionId::new(0) };
+        let key = key();
         queue.create_log(key, LogConfig::default()).await.unwrap();
         std::fs::remove_dir_all(folder.path().join(key.to_string())).unwrap();
         let refused = queue.delete_log(key).await.unwrap_err();

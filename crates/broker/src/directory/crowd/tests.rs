@@ -26,6 +26,8 @@ struct Loop {
     travel: (Duration, Duration),
     /// What a group takes, and by how much more for each in it.
     group: (Duration, Duration),
+    /// What it takes to tell them, before which the next group is not begun.
+    telling: Duration,
     /// Every so many groups one takes so much longer.
     stall: (u32, Duration),
     groups: u32,
@@ -36,8 +38,8 @@ impl Loop {
         let due = (0..askers).map(|who| (Duration::ZERO, who)).collect();
         let stall = (u32::MAX, Duration::ZERO);
         let (crowd, now, last) = (Crowd::default(), Duration::ZERO, HashSet::new());
-        let faces = Faces::Own;
-        Self { crowd, now, due, last, faces, travel, group, stall, groups: 0 }
+        let (faces, telling) = (Faces::Own, Duration::ZERO);
+        Self { crowd, now, due, last, faces, travel, group, telling, stall, groups: 0 }
     }
 
     /// The next group; returns how large it was.
@@ -69,7 +71,8 @@ impl Loop {
         }
         let met = Met { size, again };
         self.crowd.note(Committed { met, begun, answered, waiting, last_came });
-        self.now = answered;
+        self.now = answered + self.telling;
+        self.crowd.note_told(self.now);
         size
     }
 
@@ -135,6 +138,21 @@ fn on_a_disk_that_others_keep_busy_they_stay_together() {
     all.pace();
     let large = (0..100).filter(|_| all.group() == 100).count();
     assert!(90 < large, "{large} groups of 100 are of all");
+}
+
+#[test]
+fn who_is_back_before_there_is_time_for_the_next_group_does_not_travel() {
+    let mut alone = Loop::new(10, (micros(180), micros(4)), (micros(100), micros(2)));
+    // There is one processor, and theirs is the first turn.
+    alone.telling = micros(250);
+    alone.pace();
+    for _ in 0..100 {
+        assert_eq!(alone.group(), 10);
+    }
+    // There is another one now.
+    alone.telling = micros(10);
+    alone.pace();
+    assert_eq!(alone.group(), 5);
 }
 
 #[test]
@@ -233,7 +251,7 @@ fn journey(
     (last_came, answered): (u64, u64),
 ) -> u128 {
     let (size, waiting_before) = before;
-    let before = Answered { size, at: micros(1000), waiting: waiting_before };
+    let before = Answered { size, waiting: waiting_before, told: micros(1000) };
     let mut crowd = Crowd { took: micros(100), ..Crowd::default() };
     let (begun, answered, last_came) = (micros(1000), micros(answered), micros(last_came));
     crowd.note_travel(before, Committed { met, begun, answered, waiting, last_came });
