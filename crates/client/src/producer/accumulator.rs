@@ -228,9 +228,9 @@ impl<T: Clone + PartialEq> Accumulator<T> {
         &mut self.queues[of.place()]
     }
 
-    /// Every partition that records were ever for, by number.
-    pub(super) fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.queues.iter().map(|queue| &queue.partition)
+    /// Those that records were ever for, by number, behind so many of them.
+    pub(super) fn partitions_behind(&self, known: usize) -> impl Iterator<Item = &TopicPartition> {
+        self.queues.iter().skip(known).map(|queue| &queue.partition)
     }
 
     /// The name of a partition.

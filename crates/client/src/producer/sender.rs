@@ -215,7 +215,7 @@ impl Sender {
             delivery_timeout: self.inner.config.delivery_timeout,
         };
         let accumulator = &mut self.inner.gathered().accumulator;
-        let new = accumulator.partitions().skip(self.lanes.len());
+        let new = accumulator.partitions_behind(self.lanes.len());
         self.lanes.extend(new.map(|partition| Lane::new(partition.clone(), settings)));
         accumulator.take_due(now)
     }

@@ -58,10 +58,25 @@ impl Harness {
         self.accumulator.set_slots(self.index(of), slots);
     }
 
+    /// Whether those queues are listed from which a batch can leave, and none twice.
+    fn lists_right(&self) -> bool {
+        let Accumulator { queues, leaving, .. } = &self.accumulator;
+        (0..).zip(queues).all(|(place, queue)| {
+            let listed = leaving.iter().filter(|of| **of == PartitionIndex::new(place)).count();
+            listed == usize::from(queue.listed == Listed::Yes)
+                && (queue.listed == Listed::Yes || !queue.can_leave())
+        })
+    }
+
     /// The number of a partition that had a record.
     fn index(&self, of: u32) -> PartitionIndex {
         let TopicPartition { topic, partition } = partition(of);
         self.accumulator.numbering.find(&topic, partition).unwrap()
+    }
+
+    fn knows(&self, of: u32) -> bool {
+        let TopicPartition { topic, partition } = partition(of);
+        self.accumulator.numbering.find(&topic, partition).is_some()
     }
 
     fn due_tickets(&mut self, now: Duration) -> Vec<u32> {
@@ -219,6 +234,10 @@ enum Step {
     Send,
     Settle(u32),
     Return(u32),
+    Gate(Gate),
+    NoSlots(u32),
+    /// Of all that wait, were they ever so young.
+    Expire,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -227,20 +246,23 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Send),
         1 => (0..2_u32).prop_map(Step::Settle),
         1 => (0..2_u32).prop_map(Step::Return),
+        1 => prop_oneof![Just(Gate::Open), Just(Gate::Shut)].prop_map(Step::Gate),
+        1 => (0..2_u32).prop_map(Step::NoSlots),
+        1 => Just(Step::Expire),
     ]
 }
 
 proptest! {
-    /// Whatever cannot be sent and comes back: batches of a partition leave in the order in which
-    /// they were opened, never more at a time than there are slots, and memory adds up.
+    /// Whatever cannot be sent and comes back, or expires: batches of a partition leave in the order
+    /// in which they were opened, never more at a time than there are slots, and memory adds up.
     #[test]
     fn no_batch_overtakes_another(steps in prop::collection::vec(step(), 1..80)) {
         let mut harness = Harness::new(200, Duration::ZERO);
         let mut under_way: [VecDeque<Pending<u32>>; 2] = Default::default();
         let mut settled: [Vec<u32>; 2] = Default::default();
-        let (mut appended, mut delivered) = (0, 0);
+        let (mut appended, mut delivered, mut expired) = (0, 0, 0);
         // Everything is settled in the end.
-        let finish = [Step::Send, Step::Settle(0), Step::Settle(1)].repeat(80);
+        let finish = [Step::Gate(Gate::Open), Step::Send, Step::Settle(0), Step::Settle(1)].repeat(80);
         for (now, step) in (0..).zip(steps.into_iter().chain(finish)) {
             match step {
                 Step::Append(to) => {
@@ -261,6 +283,21 @@ proptest! {
                         delivered += pending.record_count();
                         settled[of as usize].push(pending.ticket);
                         harness.settle(of, pending.ticket, SLOTS - sent.len());
+                    } else if harness.knows(of) {
+                        let of = harness.index(of);
+                        harness.accumulator.set_slots(of, SLOTS);
+                    }
+                }
+                Step::Gate(gate) => harness.accumulator.set_gate(gate),
+                Step::NoSlots(of) => {
+                    if harness.knows(of) {
+                        let of = harness.index(of);
+                        harness.accumulator.set_slots(of, 0);
+                    }
+                }
+                Step::Expire => {
+                    for (_of, pending) in harness.accumulator.take_expired(at(now) + TIMEOUT) {
+                        expired += pending.record_count();
                     }
                 }
                 // The one that has just left.
@@ -271,8 +308,9 @@ proptest! {
                     }
                 }
             }
+            prop_assert!(harness.lists_right(), "{:?}", step);
         }
-        prop_assert_eq!(delivered, appended);
+        prop_assert_eq!(delivered + expired, appended);
         for tickets in settled {
             prop_assert!(tickets.is_sorted_by(|earlier, later| earlier < later));
         }
