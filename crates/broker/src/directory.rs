@@ -116,6 +116,11 @@ enum Request {
 }
 
 impl Request {
+    /// Whether it is done together with others, and not by itself once those before it are.
+    const fn is_gathered(&self) -> bool {
+        matches!(self, Self::Append { .. } | Self::Create { .. })
+    }
+
     /// What it appends, unless it is a change.
     const fn append(&self) -> Option<&Append> {
         if let Self::Append { append, .. } = self { Some(append) } else { None }

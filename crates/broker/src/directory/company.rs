@@ -142,6 +142,12 @@ impl Company {
         self.crowd.everybody()
     }
 
+    /// When everyone of the last group had been told.
+    #[cfg(test)]
+    pub(super) fn told(&self) -> Option<Duration> {
+        self.crowd.told()
+    }
+
     /// Notes that everyone of that group has been told.
     pub(super) fn note_told(&mut self) {
         if self.met.size != 0 {

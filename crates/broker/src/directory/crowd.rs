@@ -108,6 +108,11 @@ impl Crowd {
         self.everybody
     }
 
+    #[cfg(test)]
+    pub(super) fn told(&self) -> Option<Duration> {
+        self.answered.map(|answered| answered.told)
+    }
+
     /// Notes what became of a group.
     pub(super) fn note(&mut self, group: Committed) {
         let Committed { met, begun, answered, waiting, .. } = group;

@@ -150,13 +150,20 @@ impl Writing {
         company: &mut Company,
     ) {
         let begun = self.clock.monotonic();
+        // With a change among them they are several groups, of which some are told before others are
+        // written: nothing is to be learned of who comes together.
+        let is_one_group = taken.iter().all(Request::is_gathered);
         for request in taken.drain(..) {
             self.take(request);
         }
         self.write();
-        company.note_answered(begun, queue.len());
+        if is_one_group {
+            company.note_answered(begun, queue.len());
+        }
         self.tell();
-        company.note_told();
+        if is_one_group {
+            company.note_told();
+        }
         self.tell_fence();
     }
 
@@ -274,7 +281,7 @@ struct Group {
     appends: Vec<Append>,
     /// Who waits for each.
     waiting: Vec<(Appending, OwnedSemaphorePermit)>,
-    /// What became of each, once they were written.
+    /// What became of the first of them, which were written.
     outcomes: Vec<AppendResult>,
     full_seen: FullSeen,
     tell: Telling,
@@ -293,7 +300,7 @@ impl Group {
 
     fn write(&mut self, directory: &mut Directory<RealDisk>, clock: Clock) {
         if !self.appends.is_empty() {
-            self.outcomes = directory.step(&self.appends, clock.now());
+            self.outcomes.extend(directory.step(&self.appends, clock.now()));
             self.appends.clear();
         }
     }
@@ -331,10 +338,13 @@ fn log_failure(failure: &AppendError, full_seen: &FullSeen) {
 
 #[cfg(test)]
 mod tests {
-    use commit_log::{AppendAt, DirectoryConfig, LogConfig, LogKey};
+    use std::sync::OnceLock;
+    use std::time::Duration;
+
+    use commit_log::{AppendAt, DirectoryConfig, LogConfig, LogKey, Room};
     use tempfile::TempDir;
     use tokio::sync::Semaphore;
-    use types::{DirectoryId, Durability, LeaderEpoch, PartitionId, TopicId};
+    use types::{DirectoryId, Durability, LeaderEpoch, LogId, PartitionId, TopicId};
 
     use super::*;
     use crate::directory::{AppendResult, Appender};
@@ -378,6 +388,9 @@ mod tests {
     struct Restless {
         requests: mpsc::Sender<Request>,
         memory: Arc<Semaphore>,
+        clock: Clock,
+        /// When the first asked again.
+        back: OnceLock<Duration>,
     }
 
     impl Restless {
@@ -393,45 +406,61 @@ mod tests {
     impl Appender for Restless {
         fn appended(self: Arc<Self>, answer: AppendResult) {
             answer.unwrap();
+            self.back.get_or_init(|| self.clock.monotonic());
             self.ask();
         }
 
         fn lost(self: Arc<Self>) {}
     }
 
-    #[tokio::test]
-    async fn who_is_back_before_all_are_told_is_not_taken_for_somebody_else() {
-        // More than can wait to be told: some are back before the last of them is.
-        const ASKERS: usize = 5000;
+    /// What is known of those who ask once that many who are restless have been served, and behind
+    /// them whoever asks for `changes`; and when the first of them was back.
+    async fn learned(askers: usize, changes: Vec<Request>) -> (Company, Option<Duration>) {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::new());
         let (id, config) = (DirectoryId::from_bytes([9; 16]), DirectoryConfig::default());
         let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
         let mut directory = opened.unwrap();
         let config = LogConfig { durability: Durability::PageCache, ..LogConfig::default() };
-        let (log, id, start) = (key(), types::LogId::from_bytes([3; 16]), Offset::ZERO);
+        let (log, id, start) = (key(), LogId::from_bytes([3; 16]), Offset::ZERO);
         let made = directory.create_logs(vec![NewLog { log, id, config, start }]);
         assert!(made.iter().all(Result::is_ok));
-        let (requests, mut queue) = mpsc::channel(2 * ASKERS);
+        let room = 2 * askers + changes.len();
+        let (requests, mut queue) = mpsc::channel(room);
         let upkeep = UpkeepThread::start(requests.downgrade()).unwrap();
         let (tell, telling) = Telling::start();
         let group = Group::new(full_seen(), tell);
         let (created, fenced) = (Vec::new(), None);
         let mut writing = Writing { directory, upkeep, clock, group, created, fenced };
         let mut company = Company::new(Arc::new(Bell::new(clock)), clock);
-        let memory = Arc::new(Semaphore::new(ASKERS));
-        let restless = Arc::new(Restless { requests, memory });
-        (0..ASKERS).for_each(|_| restless.ask());
+        let (memory, back) = (Arc::new(Semaphore::new(askers)), OnceLock::new());
+        let restless = Arc::new(Restless { requests, memory, clock, back });
+        (0..askers).for_each(|_| restless.ask());
+        changes.into_iter().for_each(|change| restless.requests.try_send(change).unwrap());
         let served = spawn_blocking(move || {
             let mut taken = Vec::new();
-            company.gather(&mut queue, &mut taken, 2 * ASKERS);
-            assert_eq!(taken.len(), ASKERS);
+            company.gather(&mut queue, &mut taken, room);
+            assert!(queue.is_empty());
             writing.serve(&mut taken, &queue, &mut company);
-            assert!(!queue.is_empty(), "some are back");
-            (company.everybody(), queue)
+            (company, queue)
         });
-        let (everybody, _queue) = served.await.unwrap();
-        assert_eq!(everybody, ASKERS);
+        let (company, _queue) = served.await.unwrap();
         telling.await.unwrap();
+        (company, restless.back.get().copied())
+    }
+
+    #[tokio::test]
+    async fn who_is_back_before_all_are_told_is_not_taken_for_somebody_else() {
+        // More than can wait to be told: some are back before the last of them is.
+        let (company, back) = learned(5000, Vec::new()).await;
+        assert_eq!(company.everybody(), 5000);
+        assert!(back.is_some() && back < company.told(), "journeys begin once all are told");
+    }
+
+    #[tokio::test]
+    async fn of_groups_with_a_change_between_them_nothing_is_learned() {
+        let (company, back) = learned(10, vec![Request::SetRoom(Room::Ample)]).await;
+        assert!(back.is_some());
+        assert_eq!((company.everybody(), company.told()), (0, None));
     }
 
     /// Who cannot bear to hear what became of its append.
