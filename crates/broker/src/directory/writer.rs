@@ -435,7 +435,9 @@ mod tests {
         let (memory, back) = (Arc::new(Semaphore::new(askers)), OnceLock::new());
         let restless = Arc::new(Restless { requests, memory, clock, back });
         (0..askers).for_each(|_| restless.ask());
-        changes.into_iter().for_each(|change| restless.requests.try_send(change).unwrap());
+        for change in changes {
+            restless.requests.try_send(change).unwrap();
+        }
         let served = spawn_blocking(move || {
             let mut taken = Vec::new();
             company.gather(&mut queue, &mut taken, room);
