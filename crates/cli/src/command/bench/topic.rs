@@ -24,6 +24,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How long that may take, of a thousand partitions on a busy disk too.
 const APPEARANCE: Duration = Duration::from_mins(2);
+/// How often a removal is asked for: a broker makes a caller wait for ten seconds each time, and has a
+/// thousand logs to remove beside somebody who keeps its disk busy.
+const REMOVAL_ASKED: u32 = 12;
 
 /// Told apart by the time, the process and this, whoever else measures the same cluster.
 static MADE: AtomicU32 = AtomicU32::new(0);
@@ -152,15 +155,18 @@ impl Topic {
     /// The cluster refuses or does not answer.
     pub(super) async fn delete(self) -> Result<(), Failure> {
         let topics = [self.partition.topic];
-        for (_, gone) in self.admin.delete_topics(&topics).await? {
-            if is_slow(gone)? {
+        for asked in 0..REMOVAL_ASKED {
+            let mut is_late = false;
+            for (_, gone) in self.admin.delete_topics(&topics).await? {
                 // Whether it was made is asked by making it again.
-                for (_, gone) in self.admin.delete_topics(&topics).await? {
-                    is_gone(gone)?;
-                }
+                let gone = if asked == 0 { gone } else { is_gone(gone) };
+                is_late |= is_slow(gone)?;
+            }
+            if !is_late {
+                return Ok(());
             }
         }
-        Ok(())
+        Err(Failure::new(Exit::Other, "a topic is not removed: the disk is too busy"))
     }
 }
 
