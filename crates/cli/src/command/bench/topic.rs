@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use client::{
-    Admin, Apply, Client, ClientError, NewTopic, OffsetAt, Producer, ProducerConfig, ProducerRecord,
+    Admin, Apply, Client, ClientError, NewTopic, OffsetAt, Outcomes, Producer, ProducerConfig,
+    ProducerRecord,
 };
 use tokio::time::{sleep, timeout};
 use types::{Coded as _, Durability, PartitionId, Reason, TopicId, TopicName, TopicPartition};
@@ -83,10 +84,9 @@ impl Topic {
             configs,
         };
         let admin = client.admin();
-        for (_, made) in admin.create_topics(vec![new], Apply::Change).await? {
-            // What does not come about is found out below.
-            is_slow(made)?;
-        }
+        let made = only(admin.create_topics(vec![new], Apply::Change).await);
+        // What does not come about is found out below.
+        is_slow(made)?;
         let id = known(&client, &topic).await?;
         let partition = TopicPartition::new(topic, PartitionId::new(0));
         Ok(Self { partition, id, partitions, admin })
@@ -156,18 +156,20 @@ impl Topic {
     pub(super) async fn delete(self) -> Result<(), Failure> {
         let topics = [self.partition.topic];
         for asked in 0..REMOVAL_ASKED {
-            let mut is_late = false;
-            for (_, gone) in self.admin.delete_topics(&topics).await? {
-                // Whether it was made is asked by making it again.
-                let gone = if asked == 0 { gone } else { is_gone(gone) };
-                is_late |= is_slow(gone)?;
-            }
-            if !is_late {
+            let gone = only(self.admin.delete_topics(&topics).await);
+            // Whether it was made is asked by making it again.
+            let gone = if asked == 0 { gone } else { is_gone(gone) };
+            if !is_slow(gone)? {
                 return Ok(());
             }
         }
         Err(Failure::new(Exit::Other, "a topic is not removed: the disk is too busy"))
     }
+}
+
+/// What became of a call, or of the one topic that it was about.
+fn only<T>(outcomes: Result<Outcomes<TopicName, T>, ClientError>) -> Result<(), ClientError> {
+    outcomes?.into_iter().try_for_each(|(_, outcome)| outcome.map(drop))
 }
 
 /// Whether a change was not seen to be made in time. A disk that is kept busy on purpose holds it up
