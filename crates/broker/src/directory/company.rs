@@ -66,7 +66,7 @@ impl Pause {
 pub(super) struct Company {
     crowd: Crowd,
     faces: Faces,
-    /// The group that was gathered last.
+    /// The group that was gathered last; nobody is in it if nothing is to be learned of it.
     met: Met,
     bell: Arc<Bell>,
     clock: Clock,
@@ -88,7 +88,11 @@ impl Company {
         limit: usize,
     ) {
         self.wait(queue, taken, limit);
-        self.met = self.faces.meet(taken.iter().filter_map(Request::append));
+        // With a change among them they are several groups, of which some are told before others are
+        // written: nothing is to be learned of who comes together.
+        let is_one_group = taken.iter().all(Request::is_gathered);
+        let group = taken.iter().filter_map(Request::append);
+        self.met = if is_one_group { self.faces.meet(group) } else { Met::default() };
     }
 
     fn wait(&self, queue: &mut Receiver<Request>, taken: &mut Vec<Request>, limit: usize) {
@@ -136,6 +140,13 @@ impl Company {
         self.crowd.note(Committed { met: self.met, begun, answered, waiting, last_came });
     }
 
+    /// Notes that everyone of that group has been told.
+    pub(super) fn note_told(&mut self) {
+        if self.met.size != 0 {
+            self.crowd.note_told(self.clock.monotonic());
+        }
+    }
+
     /// How many ask, as far as it knows.
     #[cfg(test)]
     pub(super) const fn everybody(&self) -> usize {
@@ -146,13 +157,6 @@ impl Company {
     #[cfg(test)]
     pub(super) fn told(&self) -> Option<Duration> {
         self.crowd.told()
-    }
-
-    /// Notes that everyone of that group has been told.
-    pub(super) fn note_told(&mut self) {
-        if self.met.size != 0 {
-            self.crowd.note_told(self.clock.monotonic());
-        }
     }
 }
 

@@ -150,20 +150,13 @@ impl Writing {
         company: &mut Company,
     ) {
         let begun = self.clock.monotonic();
-        // With a change among them they are several groups, of which some are told before others are
-        // written: nothing is to be learned of who comes together.
-        let is_one_group = taken.iter().all(Request::is_gathered);
         for request in taken.drain(..) {
             self.take(request);
         }
         self.write();
-        if is_one_group {
-            company.note_answered(begun, queue.len());
-        }
+        company.note_answered(begun, queue.len());
         self.tell();
-        if is_one_group {
-            company.note_told();
-        }
+        company.note_told();
         self.tell_fence();
     }
 

@@ -163,7 +163,10 @@ impl Topic {
                 return Ok(());
             }
         }
-        Err(Failure::new(Exit::Other, "a topic is not removed: the disk is too busy"))
+        let [topic] = topics;
+        let asked =
+            format!("{topic} is not removed, though that was asked for {REMOVAL_ASKED} times");
+        Err(Failure::new(Exit::Other, format!("{asked}; delete it once the disk is less busy")))
     }
 }
 
