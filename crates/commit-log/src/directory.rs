@@ -1,6 +1,7 @@
 //! One data directory and the only hand that writes in it.
 
 mod create;
+mod delete;
 mod fence;
 mod logs;
 mod open;
@@ -25,8 +26,8 @@ use crate::checkpoint::{Checkpoint, RecoveryPoint};
 use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
 use crate::journal::Journal;
-use crate::log::{Failure, Log, RecoveredLog, sweep};
-use crate::name::{Aside, LogKey, aside_folder};
+use crate::log::{Failure, Log, RecoveredLog};
+use crate::name::LogKey;
 use crate::reader::LogReader;
 use crate::room::Room;
 use crate::write_behind::WriteBuffers;
@@ -172,65 +173,6 @@ impl<D: Disk> Directory<D> {
         self.room = room;
     }
 
-    /// Removes a log and all it holds; once this returns no crash brings it back. Readers that
-    /// hold it can finish. Files that the disk does not let go of yet go with a later deletion or
-    /// round of upkeep, or at the next start.
-    ///
-    /// # Errors
-    /// [`LogError::Unknown`], or what the disk reports: then the log is still there.
-    pub fn delete_log(&mut self, log: LogKey) -> Result<(), LogError> {
-        self.with_room(|directory| directory.put_aside_deleted(log))?;
-        match self.with_room(Self::sweep_leftovers) {
-            Err(LogError::Fenced(fenced)) => Err(fenced.into()),
-            // It is deleted, whatever is left of it.
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    /// Removes what is left of deleted logs.
-    fn sweep_leftovers(&mut self) -> Result<(), LogError> {
-        let mut swept = Ok(());
-        for gone in std::mem::take(&mut self.leftovers) {
-            if let Err(fault) = sweep(&self.disk, &gone) {
-                swept = self.stored(Err(fault));
-                self.leftovers.push(gone);
-            }
-        }
-        swept
-    }
-
-    fn put_aside_deleted(&mut self, log: LogKey) -> Result<(), LogError> {
-        self.check_fence()?;
-        if !self.logs.contains_key(&log) && !self.damaged.contains(&log) {
-            return Err(LogError::Unknown { log });
-        }
-        if let Some(log) = self.logs.get(&log) {
-            log.retire();
-        }
-        let moved = self.put_aside(log, Aside::Deleted);
-        let gone = self.stored(moved)?;
-        self.logs.remove(&log);
-        self.damaged.remove(&log);
-        self.leftovers.push(gone);
-        Ok(())
-    }
-
-    /// Puts the folder of a damaged log aside, durably, so that the log can be made anew; returns
-    /// where it is. Nothing in it is changed.
-    ///
-    /// # Errors
-    /// [`LogError::Unknown`] if no log of that key was found damaged, or what the disk reports.
-    pub fn quarantine_log(&mut self, log: LogKey) -> Result<PathBuf, LogError> {
-        self.check_fence()?;
-        if !self.damaged.contains(&log) {
-            return Err(LogError::Unknown { log });
-        }
-        let moved = self.put_aside(log, Aside::Damaged);
-        let aside = self.stored(moved)?;
-        self.damaged.remove(&log);
-        Ok(aside)
-    }
-
     /// Lets a log go by other rules from the next step on.
     ///
     /// # Errors
@@ -314,20 +256,7 @@ impl<D: Disk> Directory<D> {
         self.logs.get_mut(&log).ok_or(LogError::Unknown { log })
     }
 
-    /// Gives a log's folder a name under which no log is found, durably.
-    fn put_aside(&self, log: LogKey, why: Aside) -> Result<PathBuf, StorageFault> {
-        let names = self.disk.list(&self.path).map_err(Action::List.failed(&self.path))?;
-        let mut number = 0;
-        while names.iter().any(|entry| entry.name == *aside_folder(why, number, log)) {
-            number += 1;
-        }
-        let aside = self.path.join(aside_folder(why, number, log));
-        let folder = self.path.join(log.to_string());
-        self.disk.rename(&folder, &aside).map_err(Action::Rename.failed(&folder))?;
-        self.sync_names()?;
-        Ok(aside)
-    }
-
+    /// Makes the names of all logs' folders durable.
     fn sync_names(&self) -> Result<(), StorageFault> {
         self.disk.sync_dir(&self.path).map_err(Action::Sync.failed(&self.path))
     }

@@ -80,6 +80,14 @@ impl Duty {
         }
     }
 
+    /// It stays part of its log after all.
+    pub(crate) fn resume(&self) {
+        let mut state = self.lock();
+        if *state == State::Retired {
+            *state = State::Live;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

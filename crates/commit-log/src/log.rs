@@ -287,6 +287,14 @@ impl<D: Disk> Log<D> {
         self.folder.duty.retire();
     }
 
+    /// The folder stays after all.
+    pub(crate) fn resume(&self) {
+        for tracked in &self.segments {
+            tracked.piece.segment.resume();
+        }
+        self.folder.duty.resume();
+    }
+
     pub(crate) fn sync(&mut self) -> Result<(), StorageFault> {
         self.unsynced().sync(&self.disk)?;
         self.mark_synced();

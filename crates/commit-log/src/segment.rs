@@ -111,6 +111,11 @@ impl<D: Disk> Segment<D> {
         self.duty.retire();
     }
 
+    /// It is to stay after all.
+    pub(crate) fn resume(&self) {
+        self.duty.resume();
+    }
+
     /// Reads the footer of the stored index; `None` if there is no valid one.
     pub(crate) fn read_seal(&self) -> Result<Option<Seal>, StorageFault> {
         let path = self.index_path();

@@ -24,6 +24,14 @@ impl Fence {
         self.0.get_or_init(|| describe(fault))
     }
 
+    /// As [`Fence::set`], while the writer goes on: it answers by this at once, and may be killed
+    /// before it hears of the fault. So the directory is marked now, if the disk takes a mark without
+    /// the ballast's room, which is the writer's.
+    pub(super) fn set_in_background<D: Disk>(&self, disk: &D, path: &Path, fault: &StorageFault) {
+        let cause = self.set(fault);
+        mark(disk, path, cause).ok();
+    }
+
     pub(super) fn cause(&self) -> Option<&str> {
         self.0.get().map(String::as_str)
     }

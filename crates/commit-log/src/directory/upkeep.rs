@@ -55,15 +55,14 @@ pub struct UpkeepDone<D: Disk> {
 impl<D: Disk> Upkeep<D> {
     /// Does the work. Waits for the disk, and for nothing else.
     pub fn run(self) -> UpkeepDone<D> {
-        let disk = &self.disk;
-        let fence = &self.fence;
+        let (disk, path, fence) = (&self.disk, &self.path, &self.fence);
         let run = |log: LogUpkeep<D>| {
             if fence.is_set() {
                 return None;
             }
             let done = log.run(disk);
             if let Some(fault) = done.fault.as_ref().filter(|fault| fault.is_final()) {
-                fence.set(fault);
+                fence.set_in_background(disk, path, fault);
             }
             Some(done)
         };
@@ -85,7 +84,7 @@ impl<D: Disk> Upkeep<D> {
         let journal_floor = if all { self.raised_floor } else { self.floor };
         let checkpoint = Checkpoint { journal_floor, points };
         if checkpoint != self.current {
-            match checkpoint.write(disk, &self.path) {
+            match checkpoint.write(disk, path) {
                 Ok(()) => done.checkpoint = Some(checkpoint),
                 Err(fault) => weigh(&mut done.fault, Some(fault)),
             }
@@ -96,7 +95,7 @@ impl<D: Disk> Upkeep<D> {
             None => {}
         }
         if let Some(fault) = done.fault.as_ref().filter(|fault| fault.is_final()) {
-            fence.set(fault);
+            fence.set_in_background(disk, path, fault);
         }
         done
     }

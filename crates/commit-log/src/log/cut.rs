@@ -26,6 +26,15 @@ struct Cut {
     newest: Timestamp,
 }
 
+/// Whom a log that is emptied knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Those who wrote what was before its start, as is stored there.
+    BeforeStart,
+    /// What comes is another log's.
+    Nobody,
+}
+
 impl<D: Disk> Log<D> {
     /// Drops the batches that end beyond `end`, durably; returns where the log ends now, which is
     /// before `end` if that lies within a batch.
@@ -55,8 +64,8 @@ impl<D: Disk> Log<D> {
         let cut = match self.find_cut(end).map_err(judge)? {
             Some(cut) if start <= cut.end => cut,
             // The start lies within the batch that goes: nothing stays that readers may have.
-            Some(cut) => return self.empty(start, Some(cut.epoch), journal).map(|()| start),
-            None => return self.empty(start, meta.start_epoch, journal).map(|()| start),
+            Some(cut) => return self.cut_to_start(Some(cut.epoch), journal, now),
+            None => return self.cut_to_start(meta.start_epoch, journal, now),
         };
         // Everything up to the end was just synced, so what stays is known to be.
         let recovery_point = cut.end;
@@ -68,13 +77,28 @@ impl<D: Disk> Log<D> {
         Ok(self.end)
     }
 
+    /// Drops all that is left of the log. What is known of producers from before its start stays.
+    fn cut_to_start(
+        &mut self,
+        start_epoch: Option<LeaderEpoch>,
+        journal: JournalPosition,
+        now: Timestamp,
+    ) -> Result<Offset, Failure<LogError>> {
+        let start = self.log_start();
+        let known = self.producers_before(start, now).map_err(judge)?;
+        self.store_snapshot_at_start(&known, start_epoch).map_err(judge)?;
+        self.empty(start, start_epoch, journal, Known::BeforeStart)?;
+        self.producers = known;
+        Ok(start)
+    }
+
     /// Drops everything, durably, and lets the log begin anew at `start`.
     pub(crate) fn reset(
         &mut self,
         start: Offset,
         journal: JournalPosition,
     ) -> Result<(), Failure<LogError>> {
-        self.empty(start, None, journal)
+        self.empty(start, None, journal, Known::Nobody)
     }
 
     fn empty(
@@ -82,6 +106,7 @@ impl<D: Disk> Log<D> {
         start: Offset,
         start_epoch: Option<LeaderEpoch>,
         journal: JournalPosition,
+        known: Known,
     ) -> Result<(), Failure<LogError>> {
         let before = self.meta.current();
         let meta = Meta {
@@ -101,7 +126,11 @@ impl<D: Disk> Log<D> {
         self.synced_end = start;
         self.cuts += 1;
         self.publish_segments();
-        self.remove_files(dropped.iter().rev()).map_err(Failure::Broken)?;
+        let known_at = match known {
+            Known::BeforeStart => Some(start),
+            Known::Nobody => None,
+        };
+        self.remove_files(dropped.iter().rev(), known_at).map_err(Failure::Broken)?;
         self.sync_names().map_err(Failure::Broken)?;
         let live = Meta { stage: Stage::Live, ..meta };
         self.meta.write(&self.folder.path, live).map_err(Failure::Broken)
@@ -141,7 +170,7 @@ impl<D: Disk> Log<D> {
         })?;
         let removed: Vec<Tracked<D>> = self.segments.drain(..gone).collect();
         self.publish_segments();
-        self.remove_files(removed.iter()).map_err(Failure::Broken)
+        self.remove_files(removed.iter(), None).map_err(Failure::Broken)
     }
 
     fn write_meta(&mut self, meta: Meta) -> Result<(), Failure<LogError>> {
@@ -198,7 +227,7 @@ impl<D: Disk> Log<D> {
         };
         // Readers first: whoever reads across the cut now notices.
         self.publish_segments();
-        self.remove_files(dropped.iter().rev().chain(&emptied))?;
+        self.remove_files(dropped.iter().rev().chain(&emptied), None)?;
         if let Some(last) = self.segments.last() {
             let segment = &last.piece.segment;
             remove_if_there(&self.disk, &segment.index_path())?;
@@ -224,9 +253,11 @@ impl<D: Disk> Log<D> {
         Ok(Tracked { piece, stage: SegmentStage::Open, snapshot, ..*whole })
     }
 
+    /// Removes segments, but for what is known of producers at an offset.
     fn remove_files<'a>(
         &mut self,
         segments: impl Iterator<Item = &'a Tracked<D>>,
+        known_at: Option<Offset>,
     ) -> Result<(), StorageFault>
     where
         D: 'a,
@@ -236,7 +267,9 @@ impl<D: Disk> Log<D> {
             let segment = &tracked.piece.segment;
             segment.retire();
             remove_if_there(&self.disk, &segment.index_path())?;
-            remove_if_there(&self.disk, &segment.snapshot_path())?;
+            if Some(segment.name().base) != known_at {
+                remove_if_there(&self.disk, &segment.snapshot_path())?;
+            }
             self.disk.remove_file(segment.path()).map_err(Action::Remove.failed(segment.path()))?;
         }
         Ok(())

@@ -65,41 +65,86 @@ impl<D: Disk> Log<D> {
         replace(&self.disk, &path, &self.snapshot())
     }
 
+    /// Stores what was known before the start of a log that is about to hold nothing, the last of it
+    /// of this epoch. Needs no room on the disk if that was nobody.
+    pub(super) fn store_snapshot_at_start(
+        &self,
+        known: &ProducerStates,
+        last_epoch: Option<LeaderEpoch>,
+    ) -> Result<(), StorageFault> {
+        if known.is_empty() {
+            return Ok(());
+        }
+        let start = self.log_start();
+        let snapshot = known.snapshot(self.point_at(start, last_epoch));
+        replace(&self.disk, &self.snapshot_path(start), &snapshot)
+    }
+
     /// Learns of the producers again from what the log holds: from the newest snapshot that is
     /// right for it, and the batches behind. What is older than all snapshots, and deleted, is
-    /// forgotten.
+    /// forgotten. Where a segment lacks a snapshot that is right it is to be stored again: what lies
+    /// before that segment may be removed, and would be forgotten then.
     pub(super) fn restore_producers(&mut self, now: Timestamp) -> Result<(), StorageFault> {
-        let limits = self.config.producers;
-        let mut states = None;
-        if self.segments.is_empty() {
-            let point = self.point_at(self.end, self.last_epoch());
-            states = self.snapshot_for(None, point)?;
-        }
-        let mut from = self.segments.len();
-        while states.is_none()
-            && let Some(index) = from.checked_sub(1)
-        {
-            from = index;
-            let Some(tracked) = self.segments.get(index) else { break };
-            let before = index.checked_sub(1).and_then(|before| self.segments.get(before));
-            let last_epoch =
-                before.map(|before| before.piece.epoch()).or(self.meta.current().start_epoch);
-            let point = self.point_at(tracked.piece.base(), last_epoch);
-            states = self.snapshot_for(tracked.snapshot.as_deref(), point)?;
-        }
-        let mut states = states.map_or_else(
-            || ProducerStates::new(limits),
-            |snapshot| ProducerStates::restore(limits, snapshot, now),
-        );
-        for Tracked { piece, .. } in self.segments.iter().skip(from) {
-            for_each_header(piece, |header| {
-                if header.producer.is_some() {
-                    states.apply(header, now);
-                }
-            })?;
+        let (mut states, from) = self.newest_snapshot(self.segments.len(), now)?;
+        for index in from..self.segments.len() {
+            let snapshot = self.point_before(index).filter(|_| from < index);
+            let snapshot = snapshot.map(|point| Snapshot::from(states.snapshot(point)));
+            let Some(tracked) = self.segments.get_mut(index) else { break };
+            tracked.snapshot = snapshot.or_else(|| tracked.snapshot.take());
+            learn(&mut states, &tracked.piece, Offset::MAX, now)?;
         }
         self.producers = states;
         Ok(())
+    }
+
+    /// What was known of the producers before an offset that the log holds.
+    pub(super) fn producers_before(
+        &self,
+        offset: Offset,
+        now: Timestamp,
+    ) -> Result<ProducerStates, StorageFault> {
+        let begun = self.segments.partition_point(|tracked| tracked.piece.base() <= offset);
+        let (mut states, from) = self.newest_snapshot(begun, now)?;
+        for tracked in self.segments.iter().take(begun).skip(from) {
+            learn(&mut states, &tracked.piece, offset, now)?;
+        }
+        Ok(states)
+    }
+
+    /// What the newest snapshot knew that is right, of those before which so many segments lie or
+    /// fewer, and how many lie before it.
+    fn newest_snapshot(
+        &self,
+        below: usize,
+        now: Timestamp,
+    ) -> Result<(ProducerStates, usize), StorageFault> {
+        let limits = self.config.producers;
+        let mut found = None;
+        if self.segments.is_empty() {
+            found = self.snapshot_for(None, self.point_at(self.end, self.last_epoch()))?;
+        }
+        let mut from = below;
+        while found.is_none()
+            && let Some(index) = from.checked_sub(1)
+        {
+            from = index;
+            let Some(point) = self.point_before(index) else { break };
+            let held = self.segments.get(index).and_then(|tracked| tracked.snapshot.as_deref());
+            found = self.snapshot_for(held, point)?;
+        }
+        let states = found.map_or_else(
+            || ProducerStates::new(limits),
+            |snapshot| ProducerStates::restore(limits, snapshot, now),
+        );
+        Ok((states, from))
+    }
+
+    /// What a snapshot must have as its point that is right where a segment begins.
+    fn point_before(&self, index: usize) -> Option<SnapshotPoint> {
+        let base = self.segments.get(index)?.piece.base();
+        let before = index.checked_sub(1).and_then(|before| self.segments.get(before));
+        let last_epoch = before.map(|before| before.piece.epoch());
+        Some(self.point_at(base, last_epoch.or(self.meta.current().start_epoch)))
     }
 
     /// A snapshot that is right for the log at `point`, out of memory or of its file.
@@ -142,6 +187,20 @@ impl<D: Disk> Tracked<D> {
         }
         Ok(())
     }
+}
+
+/// Learns of producers from the batches of a segment that end at `end` or before.
+fn learn<D: Disk>(
+    states: &mut ProducerStates,
+    piece: &Piece<D>,
+    end: Offset,
+    now: Timestamp,
+) -> Result<(), StorageFault> {
+    for_each_header(piece, |header| {
+        if header.producer.is_some() && header.end_offset() <= end {
+            states.apply(header, now);
+        }
+    })
 }
 
 /// Looks at every header of a segment. Ends where one is not right: readers will tell.

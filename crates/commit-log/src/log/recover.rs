@@ -162,21 +162,27 @@ pub(crate) fn recover<D: Disk>(
         live => Meta { recovery_point: past.recovery_point(live), ..live },
     };
     if before.stage == Stage::Resetting {
-        remove(disk, folder, names.drain(..).rev())?;
+        remove(disk, folder, names.drain(..).rev(), &[before.log_start])?;
+        // Durably, before the file says that the log is live: a second loss of power would bring them
+        // back into it.
+        disk.sync_dir(folder).map_err(Action::Sync.failed(folder))?;
     }
     let found = Found::read(disk, folder, names, config, before)?;
     let journalled = found.beyond(past.replay.of(before.log_id, before.void_below));
     found.judge(folder, before, &journalled)?;
-    let Found { mut segments, stale, torn, torn_bytes, flaw, start_epoch, .. } = found;
+    let Found { mut segments, stale, torn, torn_bytes, flaw, start_epoch, end } = found;
 
     let live = Meta { start_epoch, stage: Stage::Live, ..before };
     if (start_epoch, Stage::Live) != (before.start_epoch, before.stage) {
         // Before the segment that tells the epoch goes.
         meta.write(folder, live)?;
     }
+    // What is known of producers where a segment that stays begins, or the log ends, is still right.
+    let mut known_at: Vec<_> = segments.iter().map(|tracked| tracked.piece.base()).collect();
+    known_at.extend([before.log_start, end]);
     // Newest first, as when a log is cut.
-    remove(disk, folder, torn.into_iter().rev())?;
-    remove(disk, folder, stale)?;
+    remove(disk, folder, torn.into_iter().rev(), &known_at)?;
+    remove(disk, folder, stale, &known_at)?;
     for tracked in segments.iter_mut().filter(|tracked| tracked.stage != SegmentStage::Sealed) {
         let segment = &tracked.piece.segment;
         // A crash while the log was cut can leave an index of what is no longer there. It would be
@@ -255,14 +261,18 @@ fn tidy<D: Disk>(
     Ok(names)
 }
 
+/// Removes segments, but for what is known of producers at some offsets.
 fn remove<D: Disk>(
     disk: &D,
     folder: &Path,
     names: impl IntoIterator<Item = SegmentName>,
+    known_at: &[Offset],
 ) -> Result<(), StorageFault> {
     for name in names {
         remove_if_there(disk, &folder.join(name.index_file()))?;
-        remove_if_there(disk, &folder.join(snapshot_file(name.base)))?;
+        if !known_at.contains(&name.base) {
+            remove_if_there(disk, &folder.join(snapshot_file(name.base)))?;
+        }
         let path = folder.join(name.log_file());
         disk.remove_file(&path).map_err(Action::Remove.failed(&path))?;
     }

@@ -117,6 +117,43 @@ fn a_deletion_that_is_refused_is_refused_alike_when_it_is_tried_again() {
 }
 
 #[test]
+fn of_those_that_are_deleted_together_one_that_finds_no_room_is_refused_alone() {
+    let mut lab = lab();
+    (1..3).for_each(|log| drop(lab.create(log)));
+    lab.directory().ballast().release().unwrap();
+    let of_log = format!("/{}", key(1));
+    lab.disk.fail(PlannedFault { operation: Operation::Rename, ..full(&of_log) });
+    let deleted = lab.directory().delete_logs(&[key(0), key(1), key(2)]);
+    assert!(
+        matches!(deleted.as_slice(), [Ok(()), Err(LogError::Full { .. }), Ok(())]),
+        "{deleted:?}"
+    );
+    assert_eq!(lab.directory().logs().collect::<Vec<_>>(), [key(1)]);
+
+    // With the ballast's room it is not.
+    lab.directory().ballast().restore().unwrap();
+    lab.disk.fail(PlannedFault { operation: Operation::Rename, ..full(&of_log) });
+    lab.directory().delete_log(key(1)).unwrap();
+    assert_eq!(missing(&mut lab), BALLAST);
+    lab.lose_power();
+    assert_eq!(lab.directory().logs().count(), 0);
+}
+
+#[test]
+fn a_log_whose_deletion_was_refused_is_kept_as_before() {
+    for seed in 0..50 {
+        let mut lab = Lab::new(seed, small_segments(Durability::PageCache));
+        lab.append(0, &[&[0]]).unwrap();
+        lab.disk.fail(PlannedFault { operation: Operation::Rename, ..full("") });
+        assert!(matches!(lab.directory().delete_log(key(0)), Err(LogError::Full { .. })));
+        lab.append(0, &[&[1]]).unwrap();
+        lab.upkeep();
+        lab.lose_power();
+        assert_eq!(lab.words(), [0, 1], "seed {seed}");
+    }
+}
+
+#[test]
 fn it_is_made_whole_or_not_at_all() {
     let mut lab = lab();
     let ballast = lab.directory().ballast();

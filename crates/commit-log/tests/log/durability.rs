@@ -6,7 +6,7 @@ use commit_log::{AppendError, DirectoryError, LogConfig, LogError, UpkeepScope};
 use disk::{Operation, PlannedFault};
 use types::{DirectoryId, Durability, LogId};
 
-use crate::harness::{Lab, append, key, offset, one_segment, small_segments};
+use crate::harness::{Lab, append, key, offset, one_segment, read_all, small_segments};
 
 const SEEDS: u64 = 150;
 
@@ -70,6 +70,57 @@ fn j2_a_log_is_made_and_deleted_whole_or_not_at_all() {
             let start = lab.directory().reader(key(0)).map(|reader| reader.log_start());
             assert!(start == Some(offset(5)) || (start.is_none() && !made), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn j2_logs_that_are_deleted_together_are_each_whole_or_gone_and_gone_once_it_is_answered() {
+    const LOGS: u32 = 4;
+    let (mut kept, mut gone) = (0, 0);
+    for seed in 0..SEEDS {
+        let mut lab = Lab::empty(seed, fsync());
+        for log in 0..LOGS {
+            lab.create(log);
+            lab.step(&[append(log, 1, &[&[u64::from(log)]])]).pop().unwrap().unwrap();
+        }
+        let keys: Vec<_> = (0..LOGS).map(key).collect();
+        lab.disk.cut_power_after((seed % 24) as u32);
+        let deleted = lab.directory().delete_logs(&keys);
+        lab.lose_power();
+        for (log, deleted) in (0..LOGS).zip(deleted) {
+            if let Some(reader) = lab.directory().reader(key(log)) {
+                deleted.unwrap_err();
+                assert_eq!(read_all(&reader, 1000), [(0, 1, u64::from(log))], "seed {seed}");
+                kept += 1;
+            } else {
+                gone += 1;
+            }
+        }
+    }
+    assert!(kept != 0 && gone != 0, "{kept} kept, {gone} gone");
+}
+
+#[test]
+fn however_many_are_deleted_together_their_names_are_synced_once() {
+    let mut lab = Lab::empty(1, fsync());
+    let keys: Vec<_> = (0..30).map(key).collect();
+    (0..30).for_each(|log| drop(lab.create(log)));
+    lab.disk.fail(PlannedFault { after: 1, ..fault(Operation::SyncDir) });
+    for deleted in lab.directory().delete_logs(&keys) {
+        deleted.unwrap();
+    }
+    assert_eq!(lab.directory().logs().count(), 0);
+}
+
+#[test]
+fn a_sync_that_fails_answers_none_of_those_that_are_deleted_together() {
+    let mut lab = Lab::empty(1, fsync());
+    (0..3).for_each(|log| drop(lab.create(log)));
+    lab.disk.fail(fault(Operation::SyncDir));
+    for deleted in lab.directory().delete_logs(&[key(0), key(5), key(1), key(2)]) {
+        let refused = deleted.unwrap_err();
+        let is_unknown = matches!(&refused, LogError::Unknown { log } if *log == key(5));
+        assert!(is_unknown || matches!(refused, LogError::Fenced(_)), "{refused}");
     }
 }
 
@@ -400,6 +451,28 @@ fn a_loss_of_power_while_resetting_leaves_all_or_nothing() {
         } else {
             reset.unwrap_err();
             assert_eq!(lab.words(), [1, 2, 3, 4, 5, 6, 7], "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_second_loss_of_power_while_a_reset_is_finished_leaves_all_or_nothing() {
+    for seed in 0..8 * SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::Fsync));
+        for word in 0..8 {
+            lab.append(1, &[&[word]]).unwrap();
+        }
+        lab.disk.cut_power_after((seed % 7) as u32);
+        let reset = lab.directory().reset(key(0), offset(2));
+        lab.disk.lose_power();
+        lab.disk.cut_power_after((seed / 7 % 40) as u32);
+        drop(lab.open());
+        lab.lose_power();
+        if lab.reader().log_start() == offset(2) {
+            assert_eq!(lab.reader().end(), offset(2), "seed {seed}");
+        } else {
+            reset.unwrap_err();
+            assert_eq!(lab.words(), [0, 1, 2, 3, 4, 5, 6, 7], "seed {seed}");
         }
     }
 }

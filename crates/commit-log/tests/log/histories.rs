@@ -57,9 +57,9 @@ enum Event {
     },
     RunUpkeep,
     FinishUpkeep,
-    /// A log is deleted and made again.
+    /// Logs are deleted, together, and made again.
     Recreate {
-        log: usize,
+        logs: Vec<usize>,
     },
     Read {
         log: usize,
@@ -77,10 +77,11 @@ enum Event {
     },
     Kill,
     LosePower,
-    /// And again during the recovery, after so many operations.
+    /// The next loss of power is followed by another, during the recovery, after so many operations.
     LosePowerTwice {
         operations: u8,
     },
+    /// Power is lost after so many operations.
     CutPowerAfter {
         operations: u8,
     },
@@ -100,7 +101,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (log.clone(), durability).prop_map(|(log, durability)|
             Event::Switch { log, durability }),
         2 => (0_u16..700).prop_map(|later_ms| Event::Upkeep { later_ms }),
-        1 => log.clone().prop_map(|log| Event::Recreate { log }),
+        1 => prop::collection::btree_set(log.clone(), 1..=LOGS)
+            .prop_map(|logs| Event::Recreate { logs: logs.into_iter().collect() }),
         2 => prop_oneof![Just(UpkeepScope::Everything), Just(UpkeepScope::Journal)]
             .prop_map(|scope| Event::BeginUpkeep { scope }),
         2 => Just(Event::RunUpkeep),
@@ -113,7 +115,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(|is_kept| Event::Ballast { is_kept }),
         1 => Just(Event::Kill),
         2 => Just(Event::LosePower),
-        1 => (0_u8..60).prop_map(|operations| Event::LosePowerTwice { operations }),
+        2 => (0_u8..60).prop_map(|operations| Event::LosePowerTwice { operations }),
         2 => (0_u8..30).prop_map(|operations| Event::CutPowerAfter { operations }),
     ]
 }
@@ -131,6 +133,8 @@ struct Story {
     models: [Model; LOGS],
     epoch: u32,
     next_word: u64,
+    /// After how many operations the recovery from the next loss of power meets another.
+    again_after: Option<u8>,
 }
 
 impl Story {
@@ -152,7 +156,8 @@ impl Story {
         lab.create(0);
         lab.create(1);
         let models = [Model::new(), Model::new()];
-        let mut story = Self { lab, round: Round::None, models, epoch: 1, next_word: 0 };
+        let (round, again_after) = (Round::None, None);
+        let mut story = Self { lab, round, models, epoch: 1, next_word: 0, again_after };
         if journal.is_some() {
             // The first step that suits the journal asks for its files.
             story.step(&[vec![1], vec![1]], false);
@@ -185,7 +190,7 @@ impl Story {
             Event::BeginUpkeep { scope } => self.begin_upkeep(*scope),
             Event::RunUpkeep => self.run_upkeep(),
             Event::FinishUpkeep => self.finish_upkeep(),
-            Event::Recreate { log } => self.recreate(*log),
+            Event::Recreate { logs } => self.recreate(logs),
             Event::Read { log, from, max_bytes } => self.read(*log, *from, *max_bytes),
             Event::Full { room } => {
                 self.lab.disk.set_capacity(room.map(|room| 100 * u64::from(room)));
@@ -194,14 +199,7 @@ impl Story {
             Event::Ballast { is_kept } => self.ballast(*is_kept),
             Event::Kill => self.kill(),
             Event::LosePower => self.lose_power(),
-            Event::LosePowerTwice { operations } => {
-                self.lab.disk.lose_power();
-                self.lab.disk.cut_power_after(u32::from(*operations));
-                if self.lab.open().is_ok() {
-                    self.lab.disk.cut_power_after(0);
-                }
-                self.lose_power();
-            }
+            Event::LosePowerTwice { operations } => self.again_after = Some(*operations),
             Event::CutPowerAfter { operations } => {
                 self.lab.disk.cut_power_after(u32::from(*operations));
             }
@@ -374,16 +372,24 @@ impl Story {
         }
     }
 
-    fn recreate(&mut self, log: usize) {
-        let key = Self::key(log);
-        let deleted = self.lab.directory().delete_log(key);
-        if let Err(error) = deleted {
-            let dead = self.lab.disk.is_without_power();
-            assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
-            let model = &mut self.models[log];
-            (model.may_be_gone, model.may_be_reset) = (true, Some(0));
-            return;
+    fn recreate(&mut self, logs: &[usize]) {
+        let keys: Vec<_> = logs.iter().copied().map(Self::key).collect();
+        let deleted = self.lab.directory().delete_logs(&keys);
+        for (log, deleted) in logs.iter().zip(deleted) {
+            match deleted {
+                Ok(()) => self.make_again(*log),
+                Err(error) => {
+                    let dead = self.lab.disk.is_without_power();
+                    assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
+                    let model = &mut self.models[*log];
+                    (model.may_be_gone, model.may_be_reset) = (true, Some(0));
+                }
+            }
         }
+    }
+
+    fn make_again(&mut self, log: usize) {
+        let key = Self::key(log);
         self.models[log] = Model { may_be_gone: true, ..Model::new() };
         if self.lab.try_create(key).is_err() {
             // Without power it may be there or not; on a full disk it is not.
@@ -441,6 +447,13 @@ impl Story {
 
     fn lose_power(&mut self) {
         self.lab.disk.set_capacity(None);
+        if let Some(operations) = self.again_after.take() {
+            self.lab.disk.lose_power();
+            self.lab.disk.cut_power_after(u32::from(operations));
+            if self.lab.open().is_ok() {
+                self.lab.disk.cut_power_after(0);
+            }
+        }
         self.lab.lose_power();
         self.recovered();
     }

@@ -3,7 +3,8 @@
 use std::io;
 
 use commit_log::{
-    AppendError, DamageKind, LogConfig, LogError, Recovered, UpkeepScope, WriteBufferConfig,
+    AppendError, DamageKind, DirectoryError, LogConfig, LogError, Recovered, UpkeepScope,
+    WriteBufferConfig,
 };
 use disk::{Disk, DiskFile, Operation, PlannedFault};
 use types::Durability;
@@ -407,6 +408,20 @@ fn j10_a_sync_that_failed_in_the_background_answers_nobody() {
     let answer = lab.append(1, &[LARGE]);
     assert!(matches!(answer, Err(AppendError::Fenced(_))), "{answer:?}");
     assert!(matches!(lab.directory().finish_upkeep(done), Err(LogError::Fenced(_))));
+}
+
+#[test]
+fn j10_a_sync_that_fails_in_the_background_is_marked_before_the_writer_hears_of_it() {
+    let mut lab = Lab::journalled(1, fsync());
+    lab.journal(1, &[0]);
+    let now = lab.now;
+    let round = lab.directory().begin_upkeep(now, UpkeepScope::Everything).unwrap().unwrap();
+    lab.disk.fail(fault(Operation::SyncData, ".log"));
+    let done = round.run();
+    // Killed before it could be told.
+    drop(done);
+    let refused = lab.open().unwrap_err();
+    assert!(matches!(refused, DirectoryError::Fenced { .. }), "{refused}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Idempotent producers: a batch that is sent again is in the log once, whatever happened between.
 
-use commit_log::{Append, AppendAt, AppendError, Appended, LogConfig, ProducerRefusal};
+use commit_log::{Append, AppendAt, AppendError, Appended, LogConfig, ProducerRefusal, Recovered};
 use disk::{Disk, DiskFile, Operation, PlannedFault};
 use record::{Batch, BatchBuilder, BatchProducer, Compression};
 use types::{Durability, LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 
-use crate::harness::{Lab, append, folder, key, millis, offset, one_segment, small_segments};
+use crate::harness::{
+    Lab, SMALL_BUFFERS, append, folder, key, millis, offset, one_segment, small_segments,
+};
 
 const SEEDS: u64 = 100;
 
@@ -160,6 +162,126 @@ fn a_producer_is_known_after_its_segment_was_removed_and_others_go_on() {
         lies_in_place(&mut lab, 3, 0);
         assert_eq!(lab.words(), [5], "seed {seed}");
     }
+}
+
+#[test]
+fn a_producer_is_known_where_a_crash_left_nothing_but_an_empty_segment_behind_the_start() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::buffered(seed, one_segment(Durability::Fsync), SMALL_BUFFERS);
+        lies_in_place(&mut lab, 1, 0);
+        // The log holds nothing then; who wrote what was in it is stored.
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        // In the journal and in memory: its segment has been made and is empty.
+        lab.append(1, &[&[5]]).unwrap();
+        if seed % 2 == 0 {
+            lab.kill();
+        } else {
+            lab.lose_power();
+        }
+        lies_in_place(&mut lab, 1, 0);
+        assert_eq!(lab.words(), [5], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_producer_is_known_where_a_crash_left_an_empty_segment_beside_one_that_stays() {
+    let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+    lies_in_place(&mut lab, 1, 0);
+    lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+    lab.append(3, &[&[5]]).unwrap();
+    lab.upkeep();
+    // As it is left by an append of an epoch before that did not come to anything.
+    lab.disk.create_new(&folder(0).join("00000000000000000001-2.log")).unwrap();
+    lab.kill();
+    lies_in_place(&mut lab, 3, 0);
+    assert_eq!(lab.words(), [5]);
+}
+
+#[test]
+fn a_producer_is_known_after_a_crash_before_its_segment_had_a_snapshot_behind_it() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::Fsync));
+        lies_in_place(&mut lab, 1, 0);
+        // Two segments more, and no upkeep.
+        for (epoch, word) in [(2, 5), (3, 6)] {
+            lab.step(&[append(0, epoch, &[&[word]])]).pop().unwrap().unwrap();
+        }
+        lab.kill();
+        let start = 1 + seed % 2;
+        lab.directory().advance_log_start(key(0), offset(start)).unwrap();
+        lab.lose_power();
+        lies_in_place(&mut lab, 4, 0);
+        assert_eq!(lab.reader().end(), offset(3), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_a_crash_prevented_is_stored_by_the_next_upkeep() {
+    let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+    lies_in_place(&mut lab, 1, 0);
+    lab.step(&[append(0, 2, &[&[5]])]).pop().unwrap().unwrap();
+    lab.kill();
+    assert!(lab.files(".producers").is_empty());
+    lab.upkeep();
+    assert_eq!(lab.files(".producers"), ["00000000000000000001.producers"]);
+}
+
+#[test]
+fn j11_a_log_that_is_cut_to_its_start_knows_who_wrote_before_it_and_nobody_else() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, small_segments(Durability::Fsync));
+        for sequence in 0..9 {
+            lies_in_place(&mut lab, 1, sequence);
+        }
+        if seed % 3 == 0 {
+            lab.upkeep();
+        }
+        // At the begin of a segment, and within one.
+        let start = 3 + u32::try_from(seed % 4).unwrap();
+        lab.directory().advance_log_start(key(0), offset(u64::from(start))).unwrap();
+        lab.truncate(key(0), offset(u64::from(start))).unwrap();
+        if seed % 2 == 0 {
+            lab.lose_power();
+        }
+        for sequence in start - 1..start + 3 {
+            lies_in_place(&mut lab, 2, sequence);
+        }
+        assert_eq!(lab.reader().end(), offset(u64::from(start) + 3), "seed {seed}");
+    }
+}
+
+#[test]
+fn j11_a_log_whose_start_lies_within_the_batch_that_is_cut_knows_who_wrote_before_that() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::Fsync));
+        for sequence in 0..2 {
+            lies_in_place(&mut lab, 1, sequence);
+        }
+        lab.append(1, &[&[5, 6]]).unwrap();
+        lab.directory().advance_log_start(key(0), offset(3)).unwrap();
+        lab.truncate(key(0), offset(3)).unwrap();
+        assert_eq!((lab.reader().log_start(), lab.reader().end()), (offset(3), offset(3)));
+        if seed % 2 == 0 {
+            lab.lose_power();
+        }
+        lies_in_place(&mut lab, 2, 1);
+        assert_eq!(send(&mut lab, 2, 2).unwrap().base_offset, offset(3), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_producer_is_known_where_a_loss_of_power_left_nothing_whole_behind_the_start() {
+    let mut torn = 0;
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::PageCache));
+        lies_in_place(&mut lab, 1, 0);
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        lab.append(1, &[&[5]]).unwrap();
+        lab.lose_power();
+        torn += usize::from(matches!(lab.outcome(), Recovered::Usable { torn_tail: Some(_), .. }));
+        lies_in_place(&mut lab, 1, 0);
+    }
+    assert_ne!(torn, 0);
 }
 
 #[test]

@@ -92,6 +92,11 @@ fn a_log_is_made_once_and_only_what_is_there_is_changed() {
         [Err(LogError::Exists { .. }), Ok(_), Err(LogError::Exists { .. }), Ok(_)]
     ));
     assert!(matches!(lab.directory().delete_log(key(4)), Err(LogError::Unknown { .. })));
+    let deleted = lab.directory().delete_logs(&[key(4), key(5), key(5), key(6)]);
+    assert!(matches!(
+        deleted.as_slice(),
+        [Err(LogError::Unknown { .. }), Ok(()), Err(LogError::Unknown { .. }), Ok(())]
+    ));
     assert!(matches!(lab.directory().roll(key(4)), Err(LogError::Unknown { .. })));
 }
 
