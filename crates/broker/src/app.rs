@@ -11,7 +11,9 @@ use commit_log::{Damage, Directory, DirectoryConfig, Recovered, RecoveredLog};
 use daemon::clock::Clock;
 use daemon::http::Door;
 use disk::RealDisk;
+use futures::FutureExt as _;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -234,11 +236,11 @@ struct Storage {
 struct Running {
     server: Server,
     session: AbortOnDropHandle<Result<(), SessionError>>,
-    metadata: AbortOnDropHandle<()>,
     housekeeping: AbortOnDropHandle<()>,
     vitals: BrokerVitals,
-    scrubbing: AbortOnDropHandle<()>,
     disk: AbortOnDropHandle<()>,
+    /// What else goes on until it is told to end; each tells what it was.
+    background: JoinSet<&'static str>,
     /// Begins first: requests end.
     drain: Drain,
     /// Cancelled once requests have ended: leaderships end, the coordinator is told.
@@ -311,13 +313,16 @@ impl Running {
         };
         let server = Server::new(config, resources, drain.clone());
         let metadata = watch_metadata(follower, coordinators, floor, leaving.clone());
+        let scrubbing = scrubbing.keep(leaving.clone());
+        let mut background = JoinSet::new();
+        background.spawn(metadata.map(|()| "what follows the metadata"));
+        background.spawn(scrubbing.map(|()| "what scrubs the logs"));
         Self {
             server,
             session: AbortOnDropHandle::new(tokio::spawn(session.run(leaving.clone()))),
-            metadata: AbortOnDropHandle::new(tokio::spawn(metadata)),
+            background,
             housekeeping: AbortOnDropHandle::new(tokio::spawn(housekeeping)),
             vitals,
-            scrubbing: AbortOnDropHandle::new(tokio::spawn(scrubbing.keep(leaving.clone()))),
             disk: AbortOnDropHandle::new(tokio::spawn(keeper.keep(leaving.clone()))),
             drain,
             leaving,
@@ -360,6 +365,10 @@ impl Running {
             // They go on for as long as there is a writer.
             _ = &mut self.housekeeping => Err(RunError::WriterDied),
             _ = &mut self.disk => Err(RunError::DiskKeeperDied),
+            Some(over) = self.background.join_next() => Err(match over {
+                Ok(task) => RunError::Ended { task },
+                Err(died) => died.into(),
+            }),
         };
         draining.cancel();
         tasks.close();
@@ -378,13 +387,14 @@ impl Running {
         if ended.is_ok() {
             self.session.await??;
         }
-        // It notes down where it is: before the directory may be another process's.
-        self.scrubbing.await?;
         if ended.is_ok() {
             self.housekeeping.await?;
             self.disk.await?;
         }
-        self.metadata.await?;
+        // The scrubber notes down where it is: before the directory may be another process's.
+        while let Some(over) = self.background.join_next().await {
+            over?;
+        }
         ended
     }
 }

@@ -116,11 +116,6 @@ enum Request {
 }
 
 impl Request {
-    /// Whether it is done together with others, and not by itself once those before it are.
-    const fn is_gathered(&self) -> bool {
-        matches!(self, Self::Append { .. } | Self::Create { .. })
-    }
-
     /// What it appends, unless it is a change.
     const fn append(&self) -> Option<&Append> {
         if let Self::Append { append, .. } = self { Some(append) } else { None }
@@ -319,6 +314,14 @@ pub(crate) mod testing {
             match self.queue.recv().await {
                 Some(Request::Append { appending, .. }) => Unanswered(appending),
                 other => panic!("no append: {other:?}"),
+            }
+        }
+
+        /// The next log that is to be removed, and how to say that it was.
+        pub(crate) async fn next_removal(&mut self) -> (LogKey, impl FnOnce() + use<>) {
+            match self.queue.recv().await {
+                Some(Request::Delete { key, done }) => (key, || done.send(Ok(())).unwrap()),
+                other => panic!("no removal: {other:?}"),
             }
         }
 

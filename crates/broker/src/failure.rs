@@ -99,6 +99,12 @@ pub enum RunError {
     /// Nobody looks after the disk's room any more.
     #[error("the disk's room is no longer looked after; the log tells why")]
     DiskKeeperDied,
+    /// A task ended that goes on for as long as the broker does.
+    #[error("{task} ended by itself, and the broker cannot do without; the log may tell why")]
+    Ended {
+        /// Which.
+        task: &'static str,
+    },
     /// A task died.
     #[error("a task of the broker died: {0}")]
     Task(#[from] JoinError),

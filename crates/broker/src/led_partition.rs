@@ -84,7 +84,7 @@ pub(crate) async fn played_partition(room: usize) -> PlayedPartition {
     PlayedPartition { partition, partitions, attendant, writer, clock, background }
 }
 
-fn held_lease(clock: Clock) -> (watch::Sender<Lease>, LeaseView) {
+pub(crate) fn held_lease(clock: Clock) -> (watch::Sender<Lease>, LeaseView) {
     let mut held = Lease::default();
     held.renew(clock.monotonic(), HOUR);
     let (lease, lease_seen) = watch::channel(held);

@@ -72,9 +72,9 @@ pub(crate) struct Lost {
     pub(crate) from: Offset,
 }
 
-/// Logs that are asked for together: enough to keep the disk busy, few enough to leave the writer's
-/// queue to producers.
-const MADE_AT_ONCE: usize = 256;
+/// Logs that are made or removed together: enough to keep the disk busy, few enough to leave the
+/// writer's queue to producers.
+const CHANGED_AT_ONCE: usize = 256;
 
 /// One log in the directory.
 #[derive(Debug)]
@@ -176,16 +176,21 @@ impl Follower {
         }
     }
 
-    /// Removes the logs of topics that were deleted and of replicas that went elsewhere.
+    /// Removes the logs of topics that were deleted and of replicas that went elsewhere, many at a
+    /// time: the disk takes the removal of all of them for one.
     async fn remove_all_but(&mut self, duties: &BTreeMap<LogKey, Duty>) -> Followed {
-        let mut followed = Followed::Wholly;
         let known = self.held.keys().chain(self.damaged.keys());
         let gone = known.filter(|key| !duties.contains_key(key)).copied();
+        let mut removing = Vec::new();
         for key in gone.collect::<Vec<_>>() {
-            if let Some(held) = self.held.get_mut(&key) {
-                end(held.running.take()).await;
-            }
-            match self.directory.delete_log(key).await {
+            let running = self.held.get_mut(&key).and_then(|held| held.running.take());
+            removing.push(remove(self.directory.clone(), key, running));
+        }
+        let removed: Vec<_> =
+            stream::iter(removing).buffer_unordered(CHANGED_AT_ONCE).collect().await;
+        let mut followed = Followed::Wholly;
+        for (key, removed) in removed {
+            match removed {
                 Ok(()) => {
                     info!(log = %key, "log deleted");
                     self.held.remove(&key);
@@ -211,7 +216,7 @@ impl Follower {
                 making.push(make(self.directory.clone(), *key, duty.config.clone()));
             }
         }
-        let made: Vec<_> = stream::iter(making).buffer_unordered(MADE_AT_ONCE).collect().await;
+        let made: Vec<_> = stream::iter(making).buffer_unordered(CHANGED_AT_ONCE).collect().await;
         let mut not_made = BTreeMap::new();
         for (key, config, made) in made {
             match made {
@@ -307,6 +312,15 @@ async fn make(
 ) -> (LogKey, LogConfig, Result<Log, LogChangeError>) {
     let made = directory.create_log(key, config.clone()).await;
     (key, config, made)
+}
+
+async fn remove(
+    directory: DirectoryQueue,
+    key: LogKey,
+    running: Option<Running>,
+) -> (LogKey, Result<(), LogChangeError>) {
+    end(running).await;
+    (key, directory.delete_log(key).await)
 }
 
 async fn end(running: Option<Running>) {

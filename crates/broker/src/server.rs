@@ -114,8 +114,19 @@ impl Server {
             fetch_limits,
             purses: purses.clone(),
         };
-        let admin = Admin { topics, partitions: partitions.clone(), topic_defaults };
-        let logs = Logs { partitions, scrubs, tasks: tasks.clone(), draining: draining.clone() };
+        let admin = Admin {
+            topics,
+            partitions: partitions.clone(),
+            topic_defaults,
+            purses: purses.clone(),
+        };
+        let logs = Logs {
+            partitions,
+            scrubs,
+            purses: purses.clone(),
+            tasks: tasks.clone(),
+            draining: draining.clone(),
+        };
         let health = Health { lease, disk, fenced, draining: draining.clone() };
         Self { data, admin, logs, health, bounds, purses, drain: Drain { draining, tasks } }
     }

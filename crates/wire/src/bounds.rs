@@ -34,6 +34,7 @@ use std::time::Duration;
 
 pub use budget::Held;
 pub use entrance::{Entrance, listener_of};
+pub use error::AnswerTooLarge;
 pub use purse::{Owed, Purse, Purses};
 pub use serve::serve;
 

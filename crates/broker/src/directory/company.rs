@@ -88,9 +88,9 @@ impl Company {
         limit: usize,
     ) {
         self.wait(queue, taken, limit);
-        // With a change among them they are several groups, of which some are told before others are
-        // written: nothing is to be learned of who comes together.
-        let is_one_group = taken.iter().all(Request::is_gathered);
+        // With a change among them they may be several groups, of which some are told before others are
+        // written, and what they take is not what appends take: nothing is to be learned of them.
+        let is_one_group = taken.iter().all(|request| request.append().is_some());
         let group = taken.iter().filter_map(Request::append);
         self.met = if is_one_group { self.faces.meet(group) } else { Met::default() };
     }

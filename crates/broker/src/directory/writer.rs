@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{self, Builder};
 
-use commit_log::{Append, AppendError, Directory, LogError, NewLog, UpkeepScope};
+use commit_log::{Append, AppendError, Directory, LogError, LogKey, NewLog, UpkeepScope};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -68,8 +68,8 @@ impl Writer {
         let Signals { full_seen, fenced } = signals;
         let (tell, telling) = Telling::start();
         let group = Group::new(full_seen, tell);
-        let (created, fenced) = (Vec::new(), Some(fenced));
-        let writing = Writing { directory, upkeep, clock, group, created, fenced };
+        let (changes, fenced) = (Changes::default(), Some(fenced));
+        let writing = Writing { directory, upkeep, clock, group, changes, fenced };
         let bell = Arc::new(Bell::new(clock));
         let company = Company::new(Arc::clone(&bell), clock);
         let thread = Builder::new()
@@ -96,8 +96,7 @@ struct Writing {
     upkeep: UpkeepThread,
     clock: Clock,
     group: Group,
-    /// Logs to be made together, and who waits for each.
-    created: Vec<(NewLog, oneshot::Sender<Result<Log, LogError>>)>,
+    changes: Changes,
     /// Until it was told.
     fenced: Option<oneshot::Sender<()>>,
 }
@@ -157,6 +156,7 @@ impl Writing {
         company.note_answered(begun, queue.len());
         self.tell();
         company.note_told();
+        self.changes.carry_out(&mut self.directory, &self.group.full_seen);
         self.tell_fence();
     }
 
@@ -170,18 +170,19 @@ impl Writing {
     }
 
     fn take(&mut self, request: Request) {
-        // What was queued before a change happens before it. Logs that are made stand in nobody's
-        // way: nothing can be queued for one before its maker is answered.
+        // What was queued before a change happens before it. Logs that are made or removed stand in
+        // nobody's way: nothing is queued for one before its maker is answered, nor to any purpose
+        // behind its removal.
         let request = match request {
             Request::Append { append, appending, memory } => {
                 return self.group.push(append, appending, memory);
             }
             Request::Create { key, id, config, done } => {
                 let start = Offset::ZERO;
-                return self.created.push((NewLog { log: key, id, config, start }, done));
+                return self.changes.made.push((NewLog { log: key, id, config, start }, done));
             }
+            Request::Delete { key, done } => return self.changes.removed.push((key, done)),
             change @ (Request::Configure { .. }
-            | Request::Delete { .. }
             | Request::AdvanceStart { .. }
             | Request::SetRoom(_)
             | Request::Upkeep
@@ -190,17 +191,13 @@ impl Writing {
         self.commit();
         let directory = &mut self.directory;
         match request {
-            Request::Append { .. } | Request::Create { .. } => {}
+            Request::Append { .. } | Request::Create { .. } | Request::Delete { .. } => {}
             Request::Configure { key, config, done } => {
                 answer(done, directory.set_config(key, config));
             }
-            Request::Delete { key, done } => {
-                answer(done, directory.delete_log(key));
-                // There is more room now, or the ballast was given up for it.
-                self.group.full_seen.tell();
-            }
             Request::AdvanceStart { key, start, done } => {
                 answer(done, directory.advance_log_start(key, start));
+                // There is more room now, or the ballast was given up for it.
                 self.group.full_seen.tell();
             }
             Request::SetRoom(room) => directory.set_room(room),
@@ -224,14 +221,11 @@ impl Writing {
     fn commit(&mut self) {
         self.write();
         self.tell();
+        self.changes.carry_out(&mut self.directory, &self.group.full_seen);
     }
 
-    /// Has what was gathered written, and those appends durable that have to be.
+    /// Has the appends that were gathered written, and those durable that have to be.
     fn write(&mut self) {
-        let (new, waiting): (Vec<_>, Vec<_>) = self.created.drain(..).unzip();
-        for (made, done) in self.directory.create_logs(new).into_iter().zip(waiting) {
-            answer(done, made);
-        }
         self.group.write(&mut self.directory, self.clock);
     }
 
@@ -266,6 +260,32 @@ fn report(what: &'static str, done: Result<(), LogError>) {
 /// Whoever asked may have given up; its answer is then of no use to anyone.
 fn answer<T>(done: oneshot::Sender<T>, outcome: T) {
     drop(done.send(outcome));
+}
+
+/// Logs to be made and to be removed together, and who waits for each.
+#[derive(Debug, Default)]
+struct Changes {
+    made: Vec<(NewLog, oneshot::Sender<Result<Log, LogError>>)>,
+    removed: Vec<(LogKey, oneshot::Sender<Result<(), LogError>>)>,
+}
+
+impl Changes {
+    fn carry_out(&mut self, directory: &mut Directory<RealDisk>, full_seen: &FullSeen) {
+        if !self.removed.is_empty() {
+            let (logs, waiting): (Vec<_>, Vec<_>) = self.removed.drain(..).unzip();
+            for (removed, done) in directory.delete_logs(&logs).into_iter().zip(waiting) {
+                answer(done, removed);
+            }
+            // There is more room now, or the ballast was given up for it.
+            full_seen.tell();
+        }
+        if !self.made.is_empty() {
+            let (new, waiting): (Vec<_>, Vec<_>) = self.made.drain(..).unzip();
+            for (made, done) in directory.create_logs(new).into_iter().zip(waiting) {
+                answer(done, made);
+            }
+        }
+    }
 }
 
 /// Appends that become durable together.
@@ -334,7 +354,7 @@ mod tests {
     use std::sync::OnceLock;
     use std::time::Duration;
 
-    use commit_log::{AppendAt, DirectoryConfig, LogConfig, LogKey, Room};
+    use commit_log::{AppendAt, DirectoryConfig, LogConfig, Room};
     use tempfile::TempDir;
     use tokio::sync::Semaphore;
     use types::{DirectoryId, Durability, LeaderEpoch, LogId, PartitionId, TopicId};
@@ -406,24 +426,67 @@ mod tests {
         fn lost(self: Arc<Self>) {}
     }
 
+    /// What the writer's thread owns, over an empty directory, and the task that tells for it.
+    fn writing(
+        folder: &TempDir,
+        clock: Clock,
+        requests: &mpsc::Sender<Request>,
+    ) -> (Writing, JoinHandle<()>) {
+        let (id, config) = (DirectoryId::from_bytes([9; 16]), DirectoryConfig::default());
+        let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
+        let directory = opened.unwrap();
+        let upkeep = UpkeepThread::start(requests.downgrade()).unwrap();
+        let (tell, telling) = Telling::start();
+        let group = Group::new(full_seen(), tell);
+        let (changes, fenced) = (Changes::default(), None);
+        (Writing { directory, upkeep, clock, group, changes, fenced }, telling)
+    }
+
+    #[tokio::test]
+    async fn a_log_is_removed_behind_what_was_queued_for_it_and_may_be_made_anew_behind_that() {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::new());
+        let (requests, mut queue) = mpsc::channel(16);
+        let (mut writing, _telling) = writing(&folder, clock, &requests);
+        let (id, config) = (LogId::from_bytes([3; 16]), LogConfig::default());
+        let (log, start) = (key(), Offset::ZERO);
+        writing.directory.create_log(log, id, config.clone(), start).unwrap();
+        let bell = Arc::new(Bell::new(clock));
+        let mut company = Company::new(Arc::clone(&bell), clock);
+        let asked = DirectoryQueue { requests, bell };
+        let memory = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (epoch, at) = (LeaderEpoch::ZERO, AppendAt::End);
+        let append = Append { log, epoch, batches: vec![batch("the last")], at };
+        // Asked for in this order, before any of it is done.
+        let served = async {
+            let served = spawn_blocking(move || {
+                let mut taken = Vec::new();
+                company.gather(&mut queue, &mut taken, 16);
+                assert_eq!(taken.len(), 3);
+                writing.serve(&mut taken, &queue, &mut company);
+            });
+            served.await.unwrap();
+        };
+        let (appended, removed, made, ()) = futures::join!(
+            asked.append(append, memory),
+            asked.delete_log(log),
+            asked.create_log(log, config),
+            served
+        );
+        assert_eq!(appended.unwrap().base_offset, Offset::ZERO);
+        removed.unwrap();
+        assert_eq!(made.unwrap().end(), Offset::ZERO);
+    }
+
     /// What is known of those who ask once that many who are restless have been served, and behind
     /// them whoever asks for `changes`; and when the first of them was back.
     async fn learned(askers: usize, changes: Vec<Request>) -> (Company, Option<Duration>) {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::new());
-        let (id, config) = (DirectoryId::from_bytes([9; 16]), DirectoryConfig::default());
-        let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
-        let mut directory = opened.unwrap();
-        let config = LogConfig { durability: Durability::PageCache, ..LogConfig::default() };
-        let (log, id, start) = (key(), LogId::from_bytes([3; 16]), Offset::ZERO);
-        let made = directory.create_logs(vec![NewLog { log, id, config, start }]);
-        assert!(made.iter().all(Result::is_ok));
         let room = 2 * askers + changes.len();
         let (requests, mut queue) = mpsc::channel(room);
-        let upkeep = UpkeepThread::start(requests.downgrade()).unwrap();
-        let (tell, telling) = Telling::start();
-        let group = Group::new(full_seen(), tell);
-        let (created, fenced) = (Vec::new(), None);
-        let mut writing = Writing { directory, upkeep, clock, group, created, fenced };
+        let (mut writing, telling) = writing(&folder, clock, &requests);
+        let config = LogConfig { durability: Durability::PageCache, ..LogConfig::default() };
+        let (id, start) = (LogId::from_bytes([3; 16]), Offset::ZERO);
+        writing.directory.create_log(key(), id, config, start).unwrap();
         let mut company = Company::new(Arc::new(Bell::new(clock)), clock);
         let (memory, back) = (Arc::new(Semaphore::new(askers)), OnceLock::new());
         let restless = Arc::new(Restless { requests, memory, clock, back });

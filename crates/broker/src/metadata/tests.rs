@@ -1,11 +1,18 @@
 //! What a change of the metadata ends and begins, over a real directory.
 
+use std::time::Duration;
+
 use cluster::config::TopicConfigs;
 use cluster::{Partition as Placed, Topic};
+use tokio::time::timeout;
 use types::{PartitionEpoch, PartitionId, TopicId, TopicName, TopicPartition};
 
 use super::*;
-use crate::led_partition::{BROKER, led_partition};
+use crate::directory::testing::played_writer;
+use crate::led_partition::{BROKER, held_lease, led_partition};
+
+/// Far longer than it takes.
+const AT_MOST: Duration = Duration::from_secs(20);
 
 fn image(revision: u64, epoch: u32, segment_bytes: &str) -> MetadataImage {
     let partition = Arc::new(Placed {
@@ -52,4 +59,37 @@ async fn a_leadership_that_is_over_ends_although_the_disk_refuses_what_comes_nex
     assert_eq!(leads(), None, "epoch 4 is another leader's past");
     assert!(seen.borrow().unusable.contains_key(&name));
     follower.resign().await;
+}
+
+#[tokio::test]
+async fn logs_that_are_nobodys_any_more_are_removed_together() {
+    const LOGS: u32 = 10;
+    let clock = Clock::new();
+    let (directory, mut writer) = played_writer(64);
+    let (_lease, lease) = held_lease(clock);
+    let topic_defaults = TopicConfigs::default();
+    let surroundings = Surroundings { own_id: BROKER, directory, lease, clock, topic_defaults };
+    let topic_id = TopicId::from_bytes([7; 16]);
+    let lost = |number| {
+        let key = LogKey { topic_id, partition: PartitionId::new(number) };
+        (key, Lost { path: PathBuf::new(), from: Offset::ZERO })
+    };
+    let damaged = (0..LOGS).map(lost).collect();
+    let (view, _seen) = watch::channel(Arc::default());
+    let mut follower = Follower::new(surroundings, Found { damaged, ..Found::default() }, view);
+    let following = tokio::spawn(async move {
+        follower.follow(MetadataImage::default()).await;
+        follower
+    });
+    let mut removals = Vec::new();
+    for _ in 0..LOGS {
+        // None of those before is answered.
+        removals.push(timeout(AT_MOST, writer.next_removal()).await.unwrap());
+    }
+    let mut numbers: Vec<_> = removals.iter().map(|(key, _)| key.partition.get()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..LOGS).collect::<Vec<_>>());
+    removals.into_iter().for_each(|(_, removed)| removed());
+    let follower = following.await.unwrap();
+    assert_eq!((follower.followed(), follower.damaged.len()), (Followed::Wholly, 0));
 }

@@ -1,6 +1,7 @@
 use cluster::config::{DEFINITIONS, TopicConfigs};
 use tonic::{Request, Response, Status};
 use types::TopicName;
+use wire::bounds::Purses;
 use wire::convert::error_to_proto;
 use wire::v1::broker::admin_service_server::AdminService;
 use wire::v1::broker::{
@@ -11,6 +12,7 @@ use wire::v1::broker::{
 use wire::v1::coordinator;
 use wire::{InvalidMessage, OrStatus};
 
+use super::fetch::owing;
 use crate::partitions::Partitions;
 use crate::topics::{TopicOutcome, Topics};
 
@@ -21,7 +23,13 @@ pub(crate) struct Admin {
     pub(crate) partitions: Partitions,
     /// What this broker was told for topics that do not say otherwise.
     pub(crate) topic_defaults: TopicConfigs,
+    /// The memory for answers.
+    pub(crate) purses: Purses,
 }
+
+/// What the outcome for one topic takes in memory, in bytes, and what all configs of one do.
+const OUTCOME: usize = 512;
+const CONFIGS: usize = 16 * 1024;
 
 #[tonic::async_trait]
 impl AdminService for Admin {
@@ -29,18 +37,23 @@ impl AdminService for Admin {
         &self,
         request: Request<CreateTopicsRequest>,
     ) -> Result<Response<CreateTopicsResponse>, Status> {
+        let purse = self.purses.of(request.extensions());
         let CreateTopicsRequest { topics, validate_only } = request.into_inner();
+        let held = purse.take_for_answer(outcomes(topics.len())).await.or_status()?;
         let wanted = topics.into_iter().map(new_topic).collect();
         let outcomes = self.topics.create(wanted, validate_only).await.or_status()?;
-        Ok(Response::new(CreateTopicsResponse { topics: results(outcomes) }))
+        Ok(owing(Response::new(CreateTopicsResponse { topics: results(outcomes) }), &purse, held))
     }
 
     async fn delete_topics(
         &self,
         request: Request<DeleteTopicsRequest>,
     ) -> Result<Response<DeleteTopicsResponse>, Status> {
-        let outcomes = self.topics.delete(request.into_inner().topics).await.or_status()?;
-        Ok(Response::new(DeleteTopicsResponse { topics: results(outcomes) }))
+        let purse = self.purses.of(request.extensions());
+        let DeleteTopicsRequest { topics } = request.into_inner();
+        let held = purse.take_for_answer(outcomes(topics.len())).await.or_status()?;
+        let outcomes = self.topics.delete(topics).await.or_status()?;
+        Ok(owing(Response::new(DeleteTopicsResponse { topics: results(outcomes) }), &purse, held))
     }
 
     async fn create_partitions(
@@ -56,7 +69,9 @@ impl AdminService for Admin {
         &self,
         request: Request<DescribeConfigsRequest>,
     ) -> Result<Response<DescribeConfigsResponse>, Status> {
+        let purse = self.purses.of(request.extensions());
         let name = TopicName::new(&request.into_inner().topic).map_err(InvalidMessage::from)?;
+        let held = purse.take_for_answer(CONFIGS).await.or_status()?;
         let topic = self.partitions.topic(&name).or_status()?;
         let effective = topic.configs.over(&self.topic_defaults);
         let configs = DEFINITIONS.iter().map(|definition| DescribedConfig {
@@ -65,7 +80,8 @@ impl AdminService for Admin {
             is_default: topic.configs.get(definition.name).is_none(),
             documentation: definition.documentation.to_owned(),
         });
-        Ok(Response::new(DescribeConfigsResponse { configs: configs.collect() }))
+        let described = DescribeConfigsResponse { configs: configs.collect() };
+        Ok(owing(Response::new(described), &purse, held))
     }
 
     async fn alter_configs(
@@ -77,6 +93,11 @@ impl AdminService for Admin {
         self.topics.alter_configs(change).await.or_status()?;
         Ok(Response::new(AlterConfigsResponse {}))
     }
+}
+
+/// What the outcomes for so many topics take in memory, roughly.
+const fn outcomes(topics: usize) -> usize {
+    topics.saturating_mul(OUTCOME)
 }
 
 fn new_topic(topic: NewTopic) -> coordinator::NewTopic {

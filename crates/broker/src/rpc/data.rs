@@ -117,9 +117,9 @@ impl BrokerService for Data {
         request: Request<DescribeTopicsRequest>,
     ) -> Result<Response<DescribeTopicsResponse>, Status> {
         let purse = self.purses.of(request.extensions());
-        let held = purse.take(self.cluster.size(request.get_ref())).await;
         let arrival = Arrival::of(&request);
-        let request = request.into_inner();
+        let request = describe::each_once(request.into_inner());
+        let held = purse.take_for_answer(self.cluster.size(&request)).await.or_status()?;
         let described = self.cluster.describe_topics(&self.topics, request, &arrival).await;
         Ok(fetch::owing(Response::new(described.or_status()?), &purse, held))
     }

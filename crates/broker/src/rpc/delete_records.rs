@@ -11,7 +11,7 @@ use wire::v1::broker::{
 
 use super::Data;
 use super::arrival::Arrival;
-use super::fetch::within;
+use super::fetch::{ENVELOPE, owing, within};
 use super::forward::Peer;
 use crate::deletion::{Before, DeletionError};
 
@@ -24,19 +24,22 @@ pub(super) async fn delete_records(
 ) -> Result<Response<DeleteRecordsResponse>, Status> {
     within(request.get_ref().partitions.len(), data.fetch_limits)?;
     let asked = request.get_ref().partitions.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    let purse = data.purses.of(request.extensions());
+    let held = purse.take(asked.len().saturating_mul(ENVELOPE)).await;
     let arrival = Arrival::of(&request);
     let names = asked.iter().map(|(partition, _)| partition.clone()).collect::<Vec<_>>();
     if let Some(leader) = data.forwarder.target(&request, &names) {
         let call = |mut peer: Peer, request| async move { peer.delete_records(request).await };
         let message = request.into_inner();
-        return data.forwarder.ask(&leader, (message, &arrival), PATIENCE, call).await;
+        let answer = data.forwarder.ask(&leader, (message, &arrival), PATIENCE, call).await?;
+        return Ok(owing(answer, &purse, held));
     }
     let mut partitions = Vec::with_capacity(asked.len());
     for (partition, before) in asked {
         let deleted = data.deletion.delete(&partition, before).await;
         partitions.push(encode(&partition, deleted, &arrival));
     }
-    Ok(Response::new(DeleteRecordsResponse { partitions }))
+    Ok(owing(Response::new(DeleteRecordsResponse { partitions }), &purse, held))
 }
 
 fn decode(asked: &DeleteRecordsPartition) -> Result<(TopicPartition, Before), InvalidMessage> {

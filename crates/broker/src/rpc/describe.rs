@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cluster::Topic;
@@ -15,6 +16,17 @@ use crate::topics::Topics;
 /// What one topic and one partition of a description take in memory, in bytes.
 const TOPIC: usize = 512;
 const PARTITION: usize = 96;
+
+/// The same request without the names that it has already: each topic is described once, as Kafka's
+/// brokers have it.
+pub(super) fn each_once(mut request: DescribeTopicsRequest) -> DescribeTopicsRequest {
+    let names: BTreeSet<String> = request.topics.iter().cloned().collect();
+    if names.len() < request.topics.len() {
+        let mut left = names;
+        request.topics.retain(|name| left.remove(name));
+    }
+    request
+}
 
 /// Tells clients what they need to find their way.
 #[derive(Clone, Debug)]
@@ -106,4 +118,16 @@ fn described(topic: &Topic) -> DescribedTopic {
 
 fn refused(name: String, error: &impl Coded) -> DescribedTopic {
     DescribedTopic { name, error: Some(error_to_proto(error, None)), topic: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_is_named_twice_is_described_once_where_it_is_named_first() {
+        let topics = ["b", "a", "b", "c", "a"].map(str::to_owned).to_vec();
+        let request = DescribeTopicsRequest { topics, create_missing: true };
+        assert_eq!(each_once(request).topics, ["b", "a", "c"]);
+    }
 }

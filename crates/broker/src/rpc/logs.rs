@@ -12,27 +12,33 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 use types::{Timestamp, TopicName, TopicPartition};
-use wire::InvalidMessage;
-use wire::OrStatus;
+use wire::bounds::Purses;
 use wire::convert::error_to_proto;
 use wire::v1::broker::log_service_server::LogService;
 use wire::v1::broker::{
     DescribeLogsRequest, DescribeLogsResponse, DescribedLog, LogDamage, ScrubLogsRequest,
     ScrubLogsResponse, ScrubbedDamage,
 };
+use wire::{InvalidMessage, OrStatus};
 
+use super::fetch::owing;
 use crate::partition::Partition;
 use crate::partitions::Partitions;
 use crate::scrubbing::{Asked, Found, Progress, ScrubError, Scrubs, Told};
 
 /// Answers that may wait for the network.
 const ANSWERS: usize = 4;
+/// What one log and one finding of a description take in memory, in bytes.
+const LOG: usize = 512;
+const FINDING: usize = 512;
 
 /// `LogService`: what lies on this broker's disk.
 #[derive(Debug)]
 pub(crate) struct Logs {
     pub(crate) partitions: Partitions,
     pub(crate) scrubs: Scrubs,
+    /// The memory for answers.
+    pub(crate) purses: Purses,
     /// The tasks of scrubs: drained at shutdown.
     pub(crate) tasks: TaskTracker,
     pub(crate) draining: CancellationToken,
@@ -44,10 +50,12 @@ impl LogService for Logs {
         &self,
         request: Request<DescribeLogsRequest>,
     ) -> Result<Response<DescribeLogsResponse>, Status> {
+        let purse = self.purses.of(request.extensions());
         let DescribeLogsRequest { topics, damaged_only } = request.into_inner();
         let topics = topic_names(&topics)?;
-        let view = self.partitions.view();
         let wanted = |of: &TopicPartition| topics.is_empty() || topics.contains(&of.topic);
+        let held = purse.take_for_answer(self.size(wanted)).await.or_status()?;
+        let view = self.partitions.view();
         let led = view.led.iter().filter(|(of, _)| wanted(of));
         let mut logs: Vec<_> = led.map(|(_, partition)| self.described(partition)).collect();
         let unusable = view.unusable.keys().filter(|of| wanted(of));
@@ -55,7 +63,7 @@ impl LogService for Logs {
         if damaged_only {
             logs.retain(|log| log.error.is_some() || !log.damage.is_empty() || 0 < log.unlisted);
         }
-        Ok(Response::new(DescribeLogsResponse { logs }))
+        Ok(owing(Response::new(DescribeLogsResponse { logs }), &purse, held))
     }
 
     type ScrubLogsStream = Pin<Box<dyn Stream<Item = Result<ScrubLogsResponse, Status>> + Send>>;
@@ -83,6 +91,14 @@ impl LogService for Logs {
 }
 
 impl Logs {
+    /// What the description of these logs will take in memory, roughly.
+    fn size(&self, wanted: impl Fn(&TopicPartition) -> bool) -> usize {
+        let view = self.partitions.view();
+        let logs = view.led.keys().chain(view.unusable.keys()).filter(|of| wanted(of)).count();
+        let findings = self.scrubs.known().listed().saturating_mul(FINDING);
+        logs.saturating_mul(LOG).saturating_add(findings)
+    }
+
     fn described(&self, partition: &Arc<Partition>) -> DescribedLog {
         let (of, log) = (partition.name(), partition.log());
         let segments = log.segments();

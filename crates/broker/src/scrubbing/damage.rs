@@ -111,7 +111,8 @@ impl Known {
         self.logs.retain(|log, _| logs.contains(log));
     }
 
-    fn listed(&self) -> usize {
+    /// How many findings there are.
+    pub(crate) fn listed(&self) -> usize {
         let damaged = self.logs.values().flat_map(|log| log.damaged.values());
         damaged.map(|damaged| damaged.findings.len()).sum()
     }

@@ -32,6 +32,11 @@ impl Budget {
         Arc::clone(&self.free).acquire_many_owned(self.permits(bytes)).await.ok()
     }
 
+    /// How many there are, free or not.
+    pub(super) const fn total(&self) -> usize {
+        self.total
+    }
+
     /// Whether somebody waits.
     pub(super) fn is_wanted(&self) -> bool {
         0 < self.waiting.load(Ordering::Relaxed)

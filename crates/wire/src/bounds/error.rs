@@ -38,6 +38,25 @@ pub(super) enum BoundError {
     },
 }
 
+/// What an answer would take is more than one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the answer would take some {bytes} bytes of memory, and {limit} are the most that one may: ask for less at \
+     a time"
+)]
+pub struct AnswerTooLarge {
+    /// How much it would take, roughly.
+    pub bytes: usize,
+    /// How much it may.
+    pub limit: usize,
+}
+
+impl Coded for AnswerTooLarge {
+    fn reason(&self) -> Reason {
+        Reason::MessageTooLarge
+    }
+}
+
 impl Coded for BoundError {
     fn reason(&self) -> Reason {
         match self {

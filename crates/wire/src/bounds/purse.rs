@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tonic::Extensions;
 
 use super::budget::{Budget, Held};
+use super::error::AnswerTooLarge;
 use super::peer::{Counted, Own, Peer};
+use crate::transport::MAX_MESSAGE_BYTES;
 
 /// Where the bytes of answers come from, for a server's handlers.
 #[derive(Clone, Debug)]
@@ -67,6 +69,20 @@ impl Purse {
         }
         // The connection's own are left to what is small.
         Held::new(None, self.shared.take(bytes).await)
+    }
+
+    /// As [`Purse::take`], for an answer whose size is its asker's choice: what cannot be counted, since
+    /// there are not so many bytes, must not be made.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerTooLarge`]: it would take more than the largest message.
+    pub async fn take_for_answer(&self, bytes: usize) -> Result<Held, AnswerTooLarge> {
+        let limit = MAX_MESSAGE_BYTES.min(self.shared.total());
+        if limit < bytes {
+            return Err(AnswerTooLarge { bytes, limit });
+        }
+        Ok(self.take(bytes).await)
     }
 
     /// An account of answers that the connection is to take.
@@ -159,6 +175,15 @@ mod tests {
         }
         drop(taken);
         assert_eq!(waiting.await.unwrap(), 80);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_could_not_be_counted_is_refused() {
+        let purses = Purses::new(100);
+        let (_, purse) = purse(&purses);
+        assert_eq!(purse.take_for_answer(100).await.unwrap().bytes(), 100);
+        let refused = purse.take_for_answer(101).await.unwrap_err();
+        assert_eq!(refused, AnswerTooLarge { bytes: 101, limit: 100 });
     }
 
     #[test]
