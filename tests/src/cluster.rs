@@ -2,6 +2,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -106,6 +107,20 @@ impl Cluster {
     /// `kill -9` of the registry.
     pub fn kill_registry(&mut self) {
         self.registry.take().into_iter().for_each(Process::kill);
+    }
+
+    /// Starts the broker and kills it (`kill -9`) after that time, wherever its start has come by
+    /// then.
+    ///
+    /// # Panics
+    ///
+    /// It is running, or ends by itself.
+    pub fn kill_broker_while_it_starts(&mut self, after: Duration) {
+        assert!(self.broker.is_none(), "kill it first");
+        let file = self.broker_config("");
+        let starting = Process::spawn("dohle-broker", ["--config".as_ref(), file.as_os_str()]);
+        assert!(!starting.ends_within(after), "the broker ended by itself");
+        starting.kill();
     }
 
     /// Starts what is not running, each at its old address.

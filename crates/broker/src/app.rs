@@ -196,6 +196,17 @@ impl App {
     }
 }
 
+/// What goes on until it is told to end, whatever is asked for.
+fn in_background(
+    metadata: impl Future<Output = ()> + Send + 'static,
+    scrubbing: impl Future<Output = ()> + Send + 'static,
+) -> JoinSet<&'static str> {
+    let mut background = JoinSet::new();
+    background.spawn(metadata.map(|()| "what follows the metadata"));
+    background.spawn(scrubbing.map(|()| "what scrubs the logs"));
+    background
+}
+
 /// What recovery found. What it had to cut, or found missing, is reported.
 fn found(directory: &Directory<RealDisk>) -> Found {
     let mut found = Found::default();
@@ -313,10 +324,7 @@ impl Running {
         };
         let server = Server::new(config, resources, drain.clone());
         let metadata = watch_metadata(follower, coordinators, floor, leaving.clone());
-        let scrubbing = scrubbing.keep(leaving.clone());
-        let mut background = JoinSet::new();
-        background.spawn(metadata.map(|()| "what follows the metadata"));
-        background.spawn(scrubbing.map(|()| "what scrubs the logs"));
+        let background = in_background(metadata, scrubbing.keep(leaving.clone()));
         Self {
             server,
             session: AbortOnDropHandle::new(tokio::spawn(session.run(leaving.clone()))),

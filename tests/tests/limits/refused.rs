@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use wire::transport::endpoint;
+use wire::v1::broker::admin_service_client::AdminServiceClient;
 use wire::v1::broker::broker_service_client::BrokerServiceClient;
 use wire::v1::broker::{DescribeClusterRequest, FetchStreamRequest, FetchStreamResponse};
 
@@ -99,4 +100,30 @@ async fn a_long_message_where_a_short_one_is_expected_is_refused_before_it_has_c
     let request = wire::v1::broker::DescribeTopicsRequest { topics: names, ..Default::default() };
     let refused = timeout(PATIENCE, broker.describe_topics(request)).await.unwrap().unwrap_err();
     assert!(refused.message().contains("this call takes 4194304 at most"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_named_a_million_times_is_described_once() {
+    let cluster = cluster("");
+    let mut broker = BrokerServiceClient::new(channel(&cluster).await);
+    let topics = vec!["t".to_owned(); 1_000_000];
+    let request = wire::v1::broker::DescribeTopicsRequest { topics, create_missing: false };
+    let described = timeout(PATIENCE, broker.describe_topics(request)).await.unwrap().unwrap();
+    assert_eq!(described.into_inner().topics.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_take_more_than_an_answer_may_is_refused_before_it_is_made() {
+    let cluster = cluster("");
+    let channel = channel(&cluster).await;
+    let names: Vec<_> = (0..300_000).map(|number| format!("t{number}")).collect();
+    let topics = names.clone();
+    let request = wire::v1::broker::DescribeTopicsRequest { topics, create_missing: false };
+    let mut broker = BrokerServiceClient::new(channel.clone());
+    let refused = timeout(PATIENCE, broker.describe_topics(request)).await.unwrap().unwrap_err();
+    assert_eq!(wire::from_status(&refused).reason, types::Reason::MessageTooLarge, "{refused:?}");
+    let request = wire::v1::broker::DeleteTopicsRequest { topics: names };
+    let mut admin = AdminServiceClient::new(channel);
+    let refused = timeout(PATIENCE, admin.delete_topics(request)).await.unwrap().unwrap_err();
+    assert!(refused.message().contains("ask for less at a time"), "{refused:?}");
 }

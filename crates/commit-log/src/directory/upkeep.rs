@@ -269,3 +269,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A thread that panicked takes the scope with it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn as_many_wait_for_the_disk_at_once_as_there_are_threads_and_no_more() {
+        const THREADS: usize = 4;
+        let (at_once, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // None goes on before all of the threads are at work.
+        let together = Barrier::new(THREADS);
+        let answers = side_by_side((0..5 * THREADS).collect(), THREADS, |number| {
+            most.fetch_max(1 + at_once.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+            together.wait();
+            at_once.fetch_sub(1, Ordering::Relaxed);
+            number
+        });
+        assert_eq!((answers.len(), most.load(Ordering::Relaxed)), (5 * THREADS, THREADS));
+    }
+}

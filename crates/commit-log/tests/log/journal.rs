@@ -1,10 +1,11 @@
 //! The directory's journal: each rule by the schedule that loses or revives a record without it.
 
 use std::io;
+use std::num::NonZeroUsize;
 
 use commit_log::{
-    AppendError, DamageKind, DirectoryError, LogConfig, LogError, Recovered, UpkeepScope,
-    WriteBufferConfig,
+    AppendError, DamageKind, DirectoryError, JournalConfig, LogConfig, LogError, Recovered,
+    UpkeepScope, WriteBufferConfig,
 };
 use disk::{Disk, DiskFile, Operation, PlannedFault};
 use types::Durability;
@@ -422,6 +423,28 @@ fn j10_a_sync_that_fails_in_the_background_is_marked_before_the_writer_hears_of_
     drop(done);
     let refused = lab.open().unwrap_err();
     assert!(matches!(refused, DirectoryError::Fenced { .. }), "{refused}");
+}
+
+#[test]
+fn appends_to_few_logs_go_to_their_files_and_to_many_into_the_journal() {
+    for (logs, entries) in [(1, 0), (2, 2)] {
+        let journal = JournalConfig {
+            few_logs: NonZeroUsize::MIN.saturating_add(1),
+            ..crate::harness::small_journal()
+        };
+        let mut lab = Lab::with_journal(1, fsync(), Some(journal));
+        (0..4).for_each(|log| drop(lab.create(log)));
+        let step = |lab: &mut Lab, logs: u32, word: u64| {
+            let appends: Vec<_> = (0..logs).map(|log| append(log, 1, &[&[word]])).collect();
+            assert!(lab.step(&appends).iter().all(Result::is_ok));
+        };
+        // The first that suits it asks for it.
+        step(&mut lab, 4, 0);
+        lab.upkeep();
+        step(&mut lab, logs, 1);
+        lab.lose_power();
+        assert_eq!(lab.directory().journal_found().entries, entries, "{logs} logs");
+    }
 }
 
 #[test]
