@@ -64,8 +64,18 @@ pub struct Directory<D: Disk> {
     fence: Fence,
     /// Deleted logs whose files could not be removed yet.
     leftovers: Vec<PathBuf>,
+    /// Logs whose folders were given these names, of which the disk may know nothing yet: what is to
+    /// become of them is not answered before it does.
+    moved: BTreeMap<LogKey, PathBuf>,
     #[expect(dead_code, reason = "held until the directory is dropped")]
     lock: D::Lock,
+}
+
+/// Whether names are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Synced {
+    Yes,
+    No,
 }
 
 /// Batches to be appended to one log, all or none.
@@ -194,9 +204,12 @@ impl<D: Disk> Directory<D> {
         end: Offset,
         now: Timestamp,
     ) -> Result<Offset, LogError> {
-        let journal = self.journal.position();
-        let truncated = self.log_mut(log)?.truncate(end, journal, now);
-        self.changed(truncated)
+        // All of a log makes room, but may have to write first who wrote what was in it.
+        self.with_room(|directory| {
+            let journal = directory.journal.position();
+            let truncated = directory.log_mut(log)?.truncate(end, journal, now);
+            directory.changed(truncated)
+        })
     }
 
     /// Drops everything in a log, durably, and lets it begin anew at `start`.
@@ -254,6 +267,19 @@ impl<D: Disk> Directory<D> {
             return Err(LogError::Damaged { log });
         }
         self.logs.get_mut(&log).ok_or(LogError::Unknown { log })
+    }
+
+    /// Makes the names of all logs' folders durable, for several that ask: the first for whom it
+    /// succeeds has it done for those behind.
+    fn sync_names_once(&mut self, synced: &mut Synced) -> Result<(), LogError> {
+        if *synced == Synced::No {
+            self.check_fence()?;
+            let done = self.sync_names();
+            self.stored(done)?;
+            *synced = Synced::Yes;
+        }
+        // Another thread may have been told of a failure that this one was not told of.
+        Ok(self.check_fence()?)
     }
 
     /// Makes the names of all logs' folders durable.

@@ -48,11 +48,11 @@ impl Duty {
             let earlier = io::Error::other("an earlier sync of it failed");
             return Err(Action::Sync.failed(path)(earlier));
         }
-        let synced = sync();
-        if synced.is_err() {
+        let synced = sync().map_err(Action::Sync.failed(path));
+        if synced.as_ref().is_err_and(StorageFault::is_final) {
             *state = State::Failed;
         }
-        synced.map_err(Action::Sync.failed(path))
+        synced
     }
 
     /// Acts unless retired, and keeps [`Duty::retire`] waiting until that is done. A fault that is
@@ -123,6 +123,15 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sync_that_was_not_tried_is_no_failed_one() {
+        let (duty, path) = (Duty::default(), Path::new("/folder"));
+        // EMFILE.
+        let not_opened = || Err(io::Error::from_raw_os_error(24));
+        assert!(!duty.sync(path, not_opened).unwrap_err().is_final());
+        duty.sync(path, || Ok(())).unwrap();
+    }
 
     #[test]
     fn no_sync_succeeds_after_one_failed() {

@@ -52,6 +52,9 @@ pub enum Operation {
     SyncData,
     /// [`Disk::sync_dir`]; as above.
     SyncDir,
+    /// The opening of a directory for [`Disk::sync_dir`]: whatever error is planned, it is that no more
+    /// files can be open, and nothing was tried.
+    OpenDir,
     /// [`DiskFile::set_len`]
     SetLen,
     /// [`Disk::create_new`] and [`Disk::create_dir`]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use disk::Disk;
 use types::{LogId, Offset};
 
-use super::Directory;
 use super::upkeep::side_by_side;
+use super::{Directory, Synced};
 use crate::config::LogConfig;
 use crate::error::{Action, LogError, StorageFault};
 use crate::log::{Log, sweep};
@@ -114,16 +114,15 @@ impl<D: Disk> Directory<D> {
             });
             named.push((number, renamed));
         }
-        if named.iter().all(|(_, made)| made.is_err()) {
-            return named;
-        }
-        let synced = self.sync_names();
-        if self.stored(synced).is_err() {
-            // Fenced: nobody is told that a log was made.
-            for (_, made) in &mut named {
-                if let Err(fenced) = self.check_fence() {
-                    *made = Err(fenced.into());
-                }
+        let mut synced = Synced::No;
+        for (_, made) in &mut named {
+            let durable = made.as_ref().is_ok().then(|| self.sync_names_once(&mut synced));
+            if let Some(Err(error)) = durable
+                && let Ok(unnamed) = std::mem::replace(made, Err(error))
+            {
+                // Nobody is told that it was made: what is left of it must not be in the way of the
+                // next try. A crash may bring it back, empty.
+                sweep(&self.disk, &unnamed.to).ok();
             }
         }
         named

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use disk::Disk;
 
-use super::Directory;
+use super::{Directory, Synced};
 use crate::error::{Action, LogError, StorageFault};
 use crate::log::sweep;
 use crate::name::{Aside, LogKey, aside_folder};
@@ -37,18 +37,13 @@ impl<D: Disk> Directory<D> {
             };
             moved.push(self.with_room(&mut put_aside));
         }
-        if moved.iter().all(Result::is_err) {
-            return moved.into_iter().map(|moved| moved.map(drop)).collect();
-        }
-        let synced = self.sync_names();
-        let synced = self.stored(synced).is_ok();
         let mut deleted = Vec::with_capacity(logs.len());
+        let mut synced = Synced::No;
         for (log, moved) in logs.iter().zip(moved) {
             deleted.push(moved.and_then(|gone| {
-                if synced {
-                    self.forget(*log, gone);
-                }
-                Ok(self.check_fence()?)
+                self.sync_names_once(&mut synced)?;
+                self.forget(*log, gone);
+                Ok(())
             }));
         }
         // They are deleted, whatever is left of them.
@@ -71,8 +66,9 @@ impl<D: Disk> Directory<D> {
             return Err(LogError::Unknown { log });
         }
         let moved = self.put_aside(log, Aside::Damaged, &mut None);
-        let moved = moved.and_then(|aside| self.sync_names().map(|()| aside));
         let aside = self.stored(moved)?;
+        self.sync_names_once(&mut Synced::No)?;
+        self.moved.remove(&log);
         self.damaged.remove(&log);
         Ok(aside)
     }
@@ -116,17 +112,21 @@ impl<D: Disk> Directory<D> {
     fn forget(&mut self, log: LogKey, gone: PathBuf) {
         self.logs.remove(&log);
         self.damaged.remove(&log);
+        self.moved.remove(&log);
         self.leftovers.push(gone);
     }
 
-    /// Gives a log's folder a name under which no log is found, and which is not among `names`: those
-    /// there are, listed unless they were.
+    /// Gives a log's folder a name under which no log is found, unless it has one already, and which is
+    /// not among `names`: those there are, listed unless they were.
     fn put_aside(
-        &self,
+        &mut self,
         log: LogKey,
         why: Aside,
         names: &mut Names,
     ) -> Result<PathBuf, StorageFault> {
+        if let Some(aside) = self.moved.get(&log) {
+            return Ok(aside.clone());
+        }
         let names = match names {
             Some(names) => names,
             none @ None => {
@@ -143,6 +143,7 @@ impl<D: Disk> Directory<D> {
         let aside = self.path.join(name);
         let folder = self.path.join(log.to_string());
         self.disk.rename(&folder, &aside).map_err(Action::Rename.failed(&folder))?;
+        self.moved.insert(log, aside.clone());
         Ok(aside)
     }
 }

@@ -9,7 +9,7 @@ use types::{DirectoryId, Timestamp};
 use super::Directory;
 use super::fence::{Fence, lift_fence, read_fence};
 use super::logs::Logs;
-use super::upkeep::{UpkeepStage, side_by_side};
+use super::upkeep::{UpkeepStage, side_by_side, weigh};
 use crate::ballast::Ballast;
 use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint, Found, JournalPosition};
 use crate::checksum::crc32c;
@@ -97,6 +97,7 @@ impl<D: Disk> Directory<D> {
             room: Room::Ample,
             fence: Fence::default(),
             leftovers: Vec::new(),
+            moved: BTreeMap::new(),
             lock,
         };
         let recovered = directory.take_in_all(folders, &past, now);
@@ -117,10 +118,11 @@ impl<D: Disk> Directory<D> {
         now: Timestamp,
     ) -> Result<(), StorageFault> {
         let (disk, path, log) = (&self.disk, &self.path, &self.config.log);
+        let fence = &self.fence;
         let take_in = |(name, folder): (String, Folder)| {
-            let path = path.join(name);
-            match folder {
-                Folder::Log(key) => match recover(disk, &path, key, (log, now), past) {
+            let folder_path = path.join(name);
+            let taken = match folder {
+                Folder::Log(key) => match recover(disk, &folder_path, key, (log, now), past) {
                     Ok((log, report)) => Ok(Some((report, Some(log)))),
                     Err(Unrecovered::Damaged(damage)) => {
                         let outcome = Recovered::Damaged(damage);
@@ -128,13 +130,27 @@ impl<D: Disk> Directory<D> {
                     }
                     Err(Unrecovered::Storage(fault)) => Err(fault),
                 },
-                Folder::Leftover => sweep(disk, &path).map(|()| None),
+                Folder::Leftover => sweep(disk, &folder_path).map(|()| None),
                 Folder::Foreign => Ok(None),
+            };
+            if let Some(fault) = taken.as_ref().err().filter(|fault| fault.is_final()) {
+                // Now: the others may take long, and the process may be killed meanwhile.
+                fence.set_in_background(disk, path, fault);
             }
+            taken
         };
         let threads = self.config.sync_threads.get();
-        let outcomes: Vec<Option<(RecoveredLog, Option<Log<D>>)>> =
-            side_by_side(folders, threads, take_in).into_iter().collect::<Result<_, _>>()?;
+        let (mut outcomes, mut fault) = (Vec::with_capacity(folders.len()), None);
+        for taken in side_by_side(folders, threads, take_in) {
+            match taken {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(found) => weigh(&mut fault, Some(found)),
+            }
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        let outcomes: Vec<Option<(RecoveredLog, Option<Log<D>>)>> = outcomes;
         for (report, log) in outcomes.into_iter().flatten() {
             match log {
                 Some(log) => {

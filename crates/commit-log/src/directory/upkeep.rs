@@ -86,8 +86,16 @@ impl<D: Disk> Upkeep<D> {
         if checkpoint != self.current {
             match checkpoint.write(disk, path) {
                 Ok(()) => done.checkpoint = Some(checkpoint),
-                Err(fault) => weigh(&mut done.fault, Some(fault)),
+                Err(fault) => {
+                    if fault.is_final() {
+                        fence.set_in_background(disk, path, &fault);
+                    }
+                    weigh(&mut done.fault, Some(fault));
+                }
             }
+        }
+        if fence.is_set() {
+            return done;
         }
         match self.preparation.map(|preparation| preparation.prepare(disk)) {
             Some(Ok(prepared)) => done.prepared = Some(prepared),
@@ -102,7 +110,7 @@ impl<D: Disk> Upkeep<D> {
 }
 
 /// Keeps the first of two faults, unless only the other one is final.
-fn weigh(told: &mut Option<StorageFault>, new: Option<StorageFault>) {
+pub(super) fn weigh(told: &mut Option<StorageFault>, new: Option<StorageFault>) {
     if told.is_none() || new.as_ref().is_some_and(StorageFault::is_final) {
         *told = new.or(told.take());
     }

@@ -62,6 +62,10 @@ impl<D: Disk> Log<D> {
         self.sync().map_err(judge)?;
         let meta = self.meta.current();
         let cut = match self.find_cut(end).map_err(judge)? {
+            // Nothing stays.
+            Some(Cut { segment: 0, len: 0, end, .. }) if start <= end => {
+                return self.cut_to_start(meta.start_epoch, journal, now);
+            }
             Some(cut) if start <= cut.end => cut,
             // The start lies within the batch that goes: nothing stays that readers may have.
             Some(cut) => return self.cut_to_start(Some(cut.epoch), journal, now),

@@ -77,7 +77,11 @@ impl<D: Disk> Log<D> {
         }
         let start = self.log_start();
         let snapshot = known.snapshot(self.point_at(start, last_epoch));
-        replace(&self.disk, &self.snapshot_path(start), &snapshot)
+        match self.segments.first().filter(|first| first.piece.base() == start) {
+            // A round of upkeep may be about to store one there, too.
+            Some(first) => first.piece.segment.store_snapshot(&snapshot).map(drop),
+            None => replace(&self.disk, &self.snapshot_path(start), &snapshot),
+        }
     }
 
     /// Learns of the producers again from what the log holds: from the newest snapshot that is
@@ -86,12 +90,14 @@ impl<D: Disk> Log<D> {
     /// before that segment may be removed, and would be forgotten then.
     pub(super) fn restore_producers(&mut self, now: Timestamp) -> Result<(), StorageFault> {
         let (mut states, from) = self.newest_snapshot(self.segments.len(), now)?;
+        let mut is_whole = true;
         for index in from..self.segments.len() {
-            let snapshot = self.point_before(index).filter(|_| from < index);
+            // Not of what is only partly known: a file that is damaged may be brought back.
+            let snapshot = self.point_before(index).filter(|_| from < index && is_whole);
             let snapshot = snapshot.map(|point| Snapshot::from(states.snapshot(point)));
             let Some(tracked) = self.segments.get_mut(index) else { break };
             tracked.snapshot = snapshot.or_else(|| tracked.snapshot.take());
-            learn(&mut states, &tracked.piece, Offset::MAX, now)?;
+            is_whole &= learn(&mut states, &tracked.piece, Offset::MAX, now)? == tracked.piece.len;
         }
         self.producers = states;
         Ok(())
@@ -120,7 +126,8 @@ impl<D: Disk> Log<D> {
     ) -> Result<(ProducerStates, usize), StorageFault> {
         let limits = self.config.producers;
         let mut found = None;
-        if self.segments.is_empty() {
+        // All that the log holds may be what a deletion had done with, and a crash brought back.
+        if below == self.segments.len() && self.end == self.log_start() {
             found = self.snapshot_for(None, self.point_at(self.end, self.last_epoch()))?;
         }
         let mut from = below;
@@ -189,13 +196,14 @@ impl<D: Disk> Tracked<D> {
     }
 }
 
-/// Learns of producers from the batches of a segment that end at `end` or before.
+/// Learns of producers from the batches of a segment that end at `end` or before. Returns how many
+/// bytes of it could be read.
 fn learn<D: Disk>(
     states: &mut ProducerStates,
     piece: &Piece<D>,
     end: Offset,
     now: Timestamp,
-) -> Result<(), StorageFault> {
+) -> Result<u64, StorageFault> {
     for_each_header(piece, |header| {
         if header.producer.is_some() && header.end_offset() <= end {
             states.apply(header, now);
@@ -203,11 +211,12 @@ fn learn<D: Disk>(
     })
 }
 
-/// Looks at every header of a segment. Ends where one is not right: readers will tell.
+/// Looks at every header of a segment. Ends where one is not right: readers will tell. Returns where
+/// that is.
 fn for_each_header<D: Disk>(
     piece: &Piece<D>,
     mut look: impl FnMut(&BatchHeader),
-) -> Result<(), StorageFault> {
+) -> Result<u64, StorageFault> {
     let segment = &piece.segment;
     let mut window = Window::new(segment.file(), piece.len);
     let (mut position, mut expected) = (0, None);
@@ -219,5 +228,5 @@ fn for_each_header<D: Disk>(
         expected = Some(header.end_offset());
         position = position.saturating_add(header.total_len() as u64);
     }
-    Ok(())
+    Ok(position)
 }

@@ -113,6 +113,73 @@ fn however_many_are_deleted_together_their_names_are_synced_once() {
 }
 
 #[test]
+fn j2_a_deletion_that_could_not_sync_its_names_is_not_answered_and_can_be_finished() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::empty(seed, fsync());
+        for log in 0..3 {
+            lab.create(log);
+            lab.step(&[append(log, 1, &[&[u64::from(log)]])]).pop().unwrap().unwrap();
+        }
+        lab.disk.fail(fault(Operation::OpenDir));
+        let deleted = lab.directory().delete_logs(&[key(0), key(1)]);
+        assert!(
+            matches!(deleted.as_slice(), [Err(LogError::Failed { .. }), Ok(())]),
+            "{deleted:?}"
+        );
+        if seed % 3 == 0 {
+            lab.lose_power();
+            assert!(lab.directory().reader(key(1)).is_none(), "seed {seed}");
+            continue;
+        }
+        lab.upkeep();
+        lab.directory().delete_log(key(0)).unwrap();
+        lab.lose_power();
+        assert_eq!(lab.directory().logs().collect::<Vec<_>>(), [key(2)], "seed {seed}");
+        lab.create(0);
+        assert_eq!(lab.words(), [0; 0], "seed {seed}");
+    }
+}
+
+#[test]
+fn j2_a_log_whose_name_could_not_be_synced_is_not_made_and_can_be_made_again() {
+    let mut refused = 0;
+    for seed in 0..SEEDS {
+        let mut lab = Lab::empty(seed, fsync());
+        lab.disk.fail(PlannedFault { after: (seed % 4) as u32, ..fault(Operation::OpenDir) });
+        if lab.try_create(key(0)).is_err() {
+            refused += 1;
+            lab.create(0);
+        }
+        lab.disk.forget_faults();
+        lab.append(1, &[&[1]]).unwrap();
+        lab.lose_power();
+        assert_eq!(lab.words(), [1], "seed {seed}");
+    }
+    assert!(SEEDS / 4 < refused, "the name of the log's folder is synced last");
+}
+
+#[test]
+fn j10_a_sync_that_fails_in_a_start_is_marked_whatever_else_fails_there() {
+    for log in 0..2 {
+        let mut lab = Lab::empty(1, fsync());
+        for log in 0..2 {
+            lab.create(log);
+            lab.step(&[append(log, 1, &[&[1]])]).pop().unwrap().unwrap();
+        }
+        lab.disk.fail(PlannedFault {
+            path_contains: key(log).to_string(),
+            ..fault(Operation::SyncData)
+        });
+        let other = key(1 - log).to_string();
+        lab.disk.fail(PlannedFault { path_contains: other, ..fault(Operation::OpenDir) });
+        let refused = lab.open().unwrap_err();
+        assert!(matches!(refused, DirectoryError::Fenced { .. }), "{refused}");
+        let again = lab.open().unwrap_err();
+        assert!(matches!(again, DirectoryError::Fenced { .. }), "{again}");
+    }
+}
+
+#[test]
 fn a_sync_that_fails_answers_none_of_those_that_are_deleted_together() {
     let mut lab = Lab::empty(1, fsync());
     (0..3).for_each(|log| drop(lab.create(log)));

@@ -251,6 +251,43 @@ fn j11_a_log_that_is_cut_to_its_start_knows_who_wrote_before_it_and_nobody_else(
 }
 
 #[test]
+fn a_producer_is_known_where_a_crash_brought_back_what_had_been_deleted() {
+    let mut back = 0;
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::Fsync));
+        lies_in_place(&mut lab, 1, 0);
+        // A segment of its own, and no upkeep.
+        lab.step(&[append(0, 2, &[&[5]])]).pop().unwrap().unwrap();
+        lab.directory().advance_log_start(key(0), offset(2)).unwrap();
+        lab.lose_power();
+        back += lab.segments().len();
+        lies_in_place(&mut lab, 3, 0);
+        assert_eq!(lab.reader().end(), offset(2), "seed {seed}");
+    }
+    assert_ne!(back, 0);
+}
+
+#[test]
+fn j11_a_log_whose_first_batch_is_cut_knows_who_wrote_before_it() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::new(seed, one_segment(Durability::Fsync));
+        lies_in_place(&mut lab, 1, 0);
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        lab.append(1, &[&[5, 6, 7]]).unwrap();
+        if seed % 3 == 0 {
+            lab.upkeep();
+        }
+        lab.truncate(key(0), offset(2)).unwrap();
+        assert_eq!(lab.reader().end(), offset(1));
+        if seed % 2 == 0 {
+            lab.lose_power();
+        }
+        lies_in_place(&mut lab, 2, 0);
+        lies_in_place(&mut lab, 2, 1);
+    }
+}
+
+#[test]
 fn j11_a_log_whose_start_lies_within_the_batch_that_is_cut_knows_who_wrote_before_that() {
     for seed in 0..SEEDS {
         let mut lab = Lab::new(seed, one_segment(Durability::Fsync));

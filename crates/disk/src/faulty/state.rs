@@ -3,6 +3,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::Operation;
 use super::misfortune::{Fate, Misfortune, without_power};
 use super::node::{DirectoryNode, FileNode, Loss, Node, NodeId};
@@ -166,6 +168,9 @@ impl State {
 
     pub(super) fn sync_dir(&mut self, dir: &Path) -> io::Result<()> {
         let id = self.find(dir)?;
+        if self.misfortune.planned(Operation::OpenDir, dir).is_some() {
+            return Err(Errno::MFILE.into());
+        }
         let fate = self.fate(Operation::SyncDir, dir);
         let loss = Loss::draw(&mut self.random);
         let Some(Node::Directory(node)) = self.nodes.get_mut(&id) else {
