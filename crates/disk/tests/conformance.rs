@@ -43,6 +43,7 @@ on_every_disk! {
     a_directory_is_removed_only_when_empty
     a_listing_is_sorted_and_tells_files_from_directories
     a_rename_replaces_the_file_of_that_name
+    a_rename_replaces_no_directory_that_holds_something
     replacing_a_file_survives_what_an_earlier_attempt_left
     a_second_lock_is_refused_until_the_first_is_dropped
     there_is_room_on_an_empty_disk
@@ -184,6 +185,16 @@ fn a_rename_replaces_the_file_of_that_name<D: Disk>(disk: &D, dir: &Path) {
     disk.rename(&dir.join("a"), &dir.join("b")).unwrap();
     assert_eq!(content(&disk.open(&dir.join("b")).unwrap()), b"a");
     assert_eq!(kind_of(disk.open(&dir.join("a"))), Some(io::ErrorKind::NotFound));
+}
+
+fn a_rename_replaces_no_directory_that_holds_something<D: Disk>(disk: &D, dir: &Path) {
+    for name in ["a", "b"] {
+        disk.create_dir(&dir.join(name)).unwrap();
+        disk.create_new(&dir.join(name).join("file")).unwrap();
+    }
+    let refused = disk.rename(&dir.join("a"), &dir.join("b"));
+    assert_eq!(kind_of(refused), Some(io::ErrorKind::DirectoryNotEmpty));
+    assert!(disk.list(&dir.join("a")).is_ok());
 }
 
 fn replacing_a_file_survives_what_an_earlier_attempt_left<D: Disk>(disk: &D, dir: &Path) {

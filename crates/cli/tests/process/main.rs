@@ -1,6 +1,8 @@
 //! `dohle` as a process: what scripts see of it.
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod process;

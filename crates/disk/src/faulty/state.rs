@@ -159,6 +159,12 @@ impl State {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
         self.find(from)?;
+        if let Ok(replaced) = self.find(to)
+            && let Ok(directory) = self.directory(replaced)
+            && !directory.visible().is_empty()
+        {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
         if let Fate::Fails(error) = self.fate(Operation::Rename, from) {
             return Err(error);
         }

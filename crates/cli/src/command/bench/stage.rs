@@ -188,8 +188,9 @@ impl Stage {
         self.server_threads.run(PlainServer::start(file, durability)).await
     }
 
-    /// Removes a topic and waits until nothing is left of it: to remove a large file keeps a disk
-    /// busy, and must not fall into the turn to come. Of a running cluster that cannot be seen.
+    /// Removes a topic and waits until nothing is left of it, nor any file of it open: to remove a
+    /// large file keeps a disk busy, and to free what the system holds of it a processor; neither must
+    /// fall into the turn to come. Of a running cluster that cannot be seen.
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ impl Stage {
         self.on_client(topic.delete()).await?;
         let Some(own) = &self.own else { return Ok(()) };
         let emptying = async {
-            while holds(&own.data, &id)? {
+            while holds(&own.data, &id)? || is_open(&id)? {
                 sleep(ASK_AGAIN).await;
             }
             Ok(())
@@ -282,6 +283,25 @@ impl OwnCluster {
 fn holds(directory: &Path, topic_id: &str) -> io::Result<bool> {
     for entry in fs::read_dir(directory)? {
         if entry?.file_name().to_string_lossy().contains(topic_id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether this process has a file open that is named for this topic: the broker is a part of it, and
+/// lets go of removed files last. Where a system does not tell, nothing is known to be.
+fn is_open(topic_id: &str) -> io::Result<bool> {
+    let descriptors = match fs::read_dir("/proc/self/fd") {
+        Ok(descriptors) => descriptors,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for descriptor in descriptors {
+        // One may be closed meanwhile.
+        if let Ok(file) = fs::read_link(descriptor?.path())
+            && file.to_string_lossy().contains(topic_id)
+        {
             return Ok(true);
         }
     }
