@@ -89,7 +89,9 @@ async fn logs_that_are_nobodys_any_more_are_removed_together() {
     let mut numbers: Vec<_> = removals.iter().map(|(key, _)| key.partition.get()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..LOGS).collect::<Vec<_>>());
-    removals.into_iter().for_each(|(_, removed)| removed());
+    for (_, removed) in removals {
+        removed();
+    }
     let follower = following.await.unwrap();
     assert_eq!((follower.followed(), follower.damaged.len()), (Followed::Wholly, 0));
 }
