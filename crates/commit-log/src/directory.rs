@@ -27,7 +27,7 @@ use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
 use crate::journal::Journal;
 use crate::log::{Failure, Log, RecoveredLog};
-use crate::name::LogKey;
+use crate::name::{Aside, LogKey};
 use crate::reader::LogReader;
 use crate::room::Room;
 use crate::write_behind::WriteBuffers;
@@ -64,9 +64,11 @@ pub struct Directory<D: Disk> {
     fence: Fence,
     /// Deleted logs whose files could not be removed yet.
     leftovers: Vec<PathBuf>,
-    /// Logs whose folders were given these names, of which the disk may know nothing yet: what is to
-    /// become of them is not answered before it does.
-    moved: BTreeMap<LogKey, PathBuf>,
+    /// Logs whose folders were given these names, of which the disk may know nothing yet: that they are
+    /// gone is not answered before it does, and nothing else is done to them.
+    moved: BTreeMap<LogKey, (Aside, PathBuf)>,
+    /// Keys whose folders hold an empty log of which nobody was told, since its name may not be durable.
+    unmade: BTreeSet<LogKey>,
     #[expect(dead_code, reason = "held until the directory is dropped")]
     lock: D::Lock,
 }
@@ -265,6 +267,9 @@ impl<D: Disk> Directory<D> {
         self.check_fence()?;
         if self.damaged.contains(&log) {
             return Err(LogError::Damaged { log });
+        }
+        if self.moved.contains_key(&log) {
+            return Err(LogError::Unknown { log });
         }
         self.logs.get_mut(&log).ok_or(LogError::Unknown { log })
     }

@@ -39,9 +39,12 @@ impl AdminService for Admin {
     ) -> Result<Response<CreateTopicsResponse>, Status> {
         let purse = self.purses.of(request.extensions());
         let CreateTopicsRequest { topics, validate_only } = request.into_inner();
-        let held = purse.take_for_answer(outcomes(topics.len())).await.or_status()?;
+        // Taken once the coordinator has answered: others need it meanwhile.
+        let bytes = outcomes(topics.len());
+        purse.check_answer(bytes).or_status()?;
         let wanted = topics.into_iter().map(new_topic).collect();
         let outcomes = self.topics.create(wanted, validate_only).await.or_status()?;
+        let held = purse.take_for_answer(bytes).await.or_status()?;
         Ok(owing(Response::new(CreateTopicsResponse { topics: results(outcomes) }), &purse, held))
     }
 
@@ -51,8 +54,10 @@ impl AdminService for Admin {
     ) -> Result<Response<DeleteTopicsResponse>, Status> {
         let purse = self.purses.of(request.extensions());
         let DeleteTopicsRequest { topics } = request.into_inner();
-        let held = purse.take_for_answer(outcomes(topics.len())).await.or_status()?;
+        let bytes = outcomes(topics.len());
+        purse.check_answer(bytes).or_status()?;
         let outcomes = self.topics.delete(topics).await.or_status()?;
+        let held = purse.take_for_answer(bytes).await.or_status()?;
         Ok(owing(Response::new(DeleteTopicsResponse { topics: results(outcomes) }), &purse, held))
     }
 

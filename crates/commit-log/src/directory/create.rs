@@ -120,16 +120,20 @@ impl<D: Disk> Directory<D> {
             if let Some(Err(error)) = durable
                 && let Ok(unnamed) = std::mem::replace(made, Err(error))
             {
-                // Nobody is told that it was made: what is left of it must not be in the way of the
-                // next try. A crash may bring it back, empty.
-                sweep(&self.disk, &unnamed.to).ok();
+                // Nobody is told that it was made. A crash may leave it there, empty.
+                self.unmade.insert(unnamed.key);
             }
         }
         named
     }
 
-    fn rename(&self, unnamed: &Unnamed<D>) -> Result<(), StorageFault> {
-        let Unnamed { from, to, .. } = unnamed;
+    fn rename(&mut self, unnamed: &Unnamed<D>) -> Result<(), StorageFault> {
+        let Unnamed { key, from, to, .. } = unnamed;
+        if self.unmade.contains(key) {
+            // What an earlier try left would be in the way.
+            sweep(&self.disk, to)?;
+            self.unmade.remove(key);
+        }
         self.disk.rename(from, to).map_err(Action::Rename.failed(to)).inspect_err(|fault| {
             if !fault.is_final() {
                 sweep(&self.disk, from).ok();

@@ -18,7 +18,9 @@ impl<D: Disk> Directory<D> {
     /// round of upkeep, or at the next start.
     ///
     /// # Errors
-    /// [`LogError::Unknown`], or what the disk reports: then the log is still there.
+    /// [`LogError::Unknown`], or what the disk reports: then the log is still there, or on its way out:
+    /// after a name that could not be synced nothing is done to it but to delete it, when that is asked
+    /// for again.
     pub fn delete_log(&mut self, log: LogKey) -> Result<(), LogError> {
         let deleted = self.delete_logs(&[log]).pop();
         // One asked for is one answered.
@@ -124,9 +126,11 @@ impl<D: Disk> Directory<D> {
         why: Aside,
         names: &mut Names,
     ) -> Result<PathBuf, StorageFault> {
-        if let Some(aside) = self.moved.get(&log) {
-            return Ok(aside.clone());
-        }
+        let folder = match self.moved.get(&log) {
+            Some((before, aside)) if *before == why => return Ok(aside.clone()),
+            Some((_, aside)) => aside.clone(),
+            None => self.path.join(log.to_string()),
+        };
         let names = match names {
             Some(names) => names,
             none @ None => {
@@ -141,9 +145,8 @@ impl<D: Disk> Directory<D> {
             name = aside_folder(why, number, log);
         }
         let aside = self.path.join(name);
-        let folder = self.path.join(log.to_string());
         self.disk.rename(&folder, &aside).map_err(Action::Rename.failed(&folder))?;
-        self.moved.insert(log, aside.clone());
+        self.moved.insert(log, (why, aside.clone()));
         Ok(aside)
     }
 }

@@ -98,6 +98,7 @@ impl<D: Disk> Directory<D> {
             fence: Fence::default(),
             leftovers: Vec::new(),
             moved: BTreeMap::new(),
+            unmade: BTreeSet::new(),
             lock,
         };
         let recovered = directory.take_in_all(folders, &past, now);

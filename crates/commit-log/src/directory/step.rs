@@ -101,7 +101,7 @@ impl<D: Disk> Directory<D> {
     ) -> Result<Written, AppendError> {
         self.check_fence()?;
         let key = append.log;
-        let touched = touched.get_mut(&key);
+        let touched = touched.get_mut(&key).filter(|_| !self.moved.contains_key(&key));
         let found = touched.and_then(|touched| Some((touched.place?, touched)));
         let found = found.and_then(|(place, it)| Some((place, self.logs.at_mut(place)?, it)));
         let Some((place, log, touched)) = found else {

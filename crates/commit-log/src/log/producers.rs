@@ -20,6 +20,16 @@ use crate::view::Piece;
 /// What was known of the producers when a segment was begun, until it is stored.
 pub(super) type Snapshot = Arc<[u8]>;
 
+/// What was known of producers at some point of a log.
+#[derive(Debug)]
+struct Recalled {
+    states: ProducerStates,
+    /// How many segments lie before it, or hold it; those behind are to be looked at.
+    segments: usize,
+    /// Where it is, if that is within a segment.
+    behind: Offset,
+}
+
 impl<D: Disk> Log<D> {
     /// What is to be done with the batches of an append.
     pub(super) fn judge_producers(
@@ -89,7 +99,8 @@ impl<D: Disk> Log<D> {
     /// forgotten. Where a segment lacks a snapshot that is right it is to be stored again: what lies
     /// before that segment may be removed, and would be forgotten then.
     pub(super) fn restore_producers(&mut self, now: Timestamp) -> Result<(), StorageFault> {
-        let (mut states, from) = self.newest_snapshot(self.segments.len(), now)?;
+        let Recalled { mut states, segments: from, behind } =
+            self.newest_snapshot(self.segments.len(), now)?;
         let mut is_whole = true;
         for index in from..self.segments.len() {
             // Not of what is only partly known: a file that is damaged may be brought back.
@@ -97,7 +108,8 @@ impl<D: Disk> Log<D> {
             let snapshot = snapshot.map(|point| Snapshot::from(states.snapshot(point)));
             let Some(tracked) = self.segments.get_mut(index) else { break };
             tracked.snapshot = snapshot.or_else(|| tracked.snapshot.take());
-            is_whole &= learn(&mut states, &tracked.piece, Offset::MAX, now)? == tracked.piece.len;
+            let read = learn(&mut states, &tracked.piece, (behind, Offset::MAX), now)?;
+            is_whole &= read == tracked.piece.len;
         }
         self.producers = states;
         Ok(())
@@ -110,40 +122,45 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<ProducerStates, StorageFault> {
         let begun = self.segments.partition_point(|tracked| tracked.piece.base() <= offset);
-        let (mut states, from) = self.newest_snapshot(begun, now)?;
-        for tracked in self.segments.iter().take(begun).skip(from) {
-            learn(&mut states, &tracked.piece, offset, now)?;
+        let Recalled { mut states, segments, behind } = self.newest_snapshot(begun, now)?;
+        for tracked in self.segments.iter().take(begun).skip(segments) {
+            learn(&mut states, &tracked.piece, (behind, offset), now)?;
         }
         Ok(states)
     }
 
     /// What the newest snapshot knew that is right, of those before which so many segments lie or
-    /// fewer, and how many lie before it.
-    fn newest_snapshot(
-        &self,
-        below: usize,
-        now: Timestamp,
-    ) -> Result<(ProducerStates, usize), StorageFault> {
-        let limits = self.config.producers;
+    /// fewer.
+    fn newest_snapshot(&self, below: usize, now: Timestamp) -> Result<Recalled, StorageFault> {
+        let start = self.log_start();
         let mut found = None;
-        // All that the log holds may be what a deletion had done with, and a crash brought back.
-        if below == self.segments.len() && self.end == self.log_start() {
+        if self.segments.is_empty() {
             found = self.snapshot_for(None, self.point_at(self.end, self.last_epoch()))?;
         }
-        let mut from = below;
+        let (mut segments, mut behind) = (below, Offset::ZERO);
         while found.is_none()
-            && let Some(index) = from.checked_sub(1)
+            && let Some(index) = segments.checked_sub(1)
+            && let Some(Tracked { piece, snapshot, .. }) = self.segments.get(index)
         {
-            from = index;
-            let Some(point) = self.point_before(index) else { break };
-            let held = self.segments.get(index).and_then(|tracked| tracked.snapshot.as_deref());
-            found = self.snapshot_for(held, point)?;
+            segments = index;
+            // Where a deletion had done with a segment that a crash brought back, or that reaches
+            // beyond the log's start, there is one at that start.
+            if piece.base() < start && start <= piece.end {
+                found = self.snapshot_for(None, self.point_at(start, Some(piece.epoch())))?;
+                behind = if found.is_some() { start } else { behind };
+            }
+            if found.is_none()
+                && let Some(point) = self.point_before(index)
+            {
+                found = self.snapshot_for(snapshot.as_deref(), point)?;
+            }
         }
+        let limits = self.config.producers;
         let states = found.map_or_else(
             || ProducerStates::new(limits),
             |snapshot| ProducerStates::restore(limits, snapshot, now),
         );
-        Ok((states, from))
+        Ok(Recalled { states, segments, behind })
     }
 
     /// What a snapshot must have as its point that is right where a segment begins.
@@ -196,16 +213,17 @@ impl<D: Disk> Tracked<D> {
     }
 }
 
-/// Learns of producers from the batches of a segment that end at `end` or before. Returns how many
-/// bytes of it could be read.
+/// Learns of producers from the batches of a segment that reach beyond `behind`, and end at `end` or
+/// before. Returns how many bytes of the segment could be read.
 fn learn<D: Disk>(
     states: &mut ProducerStates,
     piece: &Piece<D>,
-    end: Offset,
+    (behind, end): (Offset, Offset),
     now: Timestamp,
 ) -> Result<u64, StorageFault> {
     for_each_header(piece, |header| {
-        if header.producer.is_some() && header.end_offset() <= end {
+        let is_meant = behind < header.end_offset() && header.end_offset() <= end;
+        if header.producer.is_some() && is_meant {
             states.apply(header, now);
         }
     })

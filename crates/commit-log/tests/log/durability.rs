@@ -131,6 +131,11 @@ fn j2_a_deletion_that_could_not_sync_its_names_is_not_answered_and_can_be_finish
             assert!(lab.directory().reader(key(1)).is_none(), "seed {seed}");
             continue;
         }
+        // Whatever it might still take would go with it.
+        let appended = lab.append(1, &[&[7]]);
+        assert!(matches!(appended, Err(AppendError::UnknownLog { .. })), "{appended:?}");
+        let advanced = lab.directory().advance_log_start(key(0), offset(1));
+        assert!(matches!(advanced, Err(LogError::Unknown { .. })), "{advanced:?}");
         lab.upkeep();
         lab.directory().delete_log(key(0)).unwrap();
         lab.lose_power();
@@ -148,7 +153,12 @@ fn j2_a_log_whose_name_could_not_be_synced_is_not_made_and_can_be_made_again() {
         lab.disk.fail(PlannedFault { after: (seed % 4) as u32, ..fault(Operation::OpenDir) });
         if lab.try_create(key(0)).is_err() {
             refused += 1;
-            lab.create(0);
+            if seed % 3 == 0 {
+                lab.lose_power();
+            }
+            if lab.directory().reader(key(0)).is_none() {
+                lab.create(0);
+            }
         }
         lab.disk.forget_faults();
         lab.append(1, &[&[1]]).unwrap();

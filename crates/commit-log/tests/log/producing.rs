@@ -268,6 +268,27 @@ fn a_producer_is_known_where_a_crash_brought_back_what_had_been_deleted() {
 }
 
 #[test]
+fn a_producer_stays_known_where_a_crash_brought_back_what_had_been_deleted_and_others_go_on() {
+    let mut back = 0;
+    for seed in 0..2 * SEEDS {
+        let mut lab = Lab::buffered(seed, one_segment(Durability::Fsync), SMALL_BUFFERS);
+        // Later than its records say: a segment that a crash leaves open stays so.
+        lab.now = millis(100);
+        lies_in_place(&mut lab, 1, 0);
+        lab.append(2, &[&[5]]).unwrap();
+        lab.directory().advance_log_start(key(0), offset(2)).unwrap();
+        // Of the epoch of what may come back; in the journal alone.
+        lab.append(2, &[&[6]]).unwrap();
+        lab.lose_power();
+        back += usize::from(lab.segments() == ["00000000000000000001-2.log"]);
+        lab.kill();
+        lies_in_place(&mut lab, 3, 0);
+        assert_eq!(lab.words(), [6], "seed {seed}");
+    }
+    assert_ne!(back, 0);
+}
+
+#[test]
 fn j11_a_log_whose_first_batch_is_cut_knows_who_wrote_before_it() {
     for seed in 0..SEEDS {
         let mut lab = Lab::new(seed, one_segment(Durability::Fsync));

@@ -78,11 +78,18 @@ impl Purse {
     ///
     /// [`AnswerTooLarge`]: it would take more than the largest message.
     pub async fn take_for_answer(&self, bytes: usize) -> Result<Held, AnswerTooLarge> {
-        let limit = MAX_MESSAGE_BYTES.min(self.shared.total());
-        if limit < bytes {
-            return Err(AnswerTooLarge { bytes, limit });
-        }
+        self.check_answer(bytes)?;
         Ok(self.take(bytes).await)
+    }
+
+    /// Whether an answer may take so many bytes, for whoever has to wait for others before it is made.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerTooLarge`]: it would take more than the largest message.
+    pub fn check_answer(&self, bytes: usize) -> Result<(), AnswerTooLarge> {
+        let limit = MAX_MESSAGE_BYTES.min(self.shared.total());
+        if limit < bytes { Err(AnswerTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     /// An account of answers that the connection is to take.
