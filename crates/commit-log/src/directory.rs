@@ -26,7 +26,7 @@ use crate::checkpoint::{Checkpoint, RecoveryPoint};
 use crate::config::{DirectoryConfig, LogConfig};
 use crate::error::{Action, LogError, StorageFault};
 use crate::journal::Journal;
-use crate::log::{Failure, Log, RecoveredLog};
+use crate::log::{Failure, Log, RecoveredLog, Remember};
 use crate::name::{Aside, LogKey};
 use crate::reader::LogReader;
 use crate::room::Room;
@@ -231,7 +231,8 @@ impl<D: Disk> Directory<D> {
     /// [`LogError::OutOfRange`] if `offset` lies behind the end, or what the disk reports.
     pub fn advance_log_start(&mut self, log: LogKey, offset: Offset) -> Result<(), LogError> {
         self.with_room(|directory| {
-            let advanced = directory.log_mut(log)?.advance_log_start(offset);
+            let remember = directory.when_to_remember()?;
+            let advanced = directory.log_mut(log)?.advance_log_start(offset, remember);
             directory.changed(advanced)
         })
     }
@@ -261,6 +262,13 @@ impl<D: Disk> Directory<D> {
             },
             done => done,
         }
+    }
+
+    /// Before anything is deleted, as long as there is a ballast whose room that could take.
+    fn when_to_remember(&self) -> Result<Remember, LogError> {
+        let missing = self.ballast.missing().map_err(LogError::storage)?;
+        let has_some = missing < self.ballast.bytes();
+        Ok(if has_some { Remember::First } else { Remember::AsSoonAsThereIsRoom })
     }
 
     fn log_mut(&mut self, log: LogKey) -> Result<&mut Log<D>, LogError> {

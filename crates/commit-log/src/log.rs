@@ -25,6 +25,7 @@ use crate::segment::Segment;
 use crate::view::{Piece, Published, View};
 
 pub(crate) use append::{FileWrite, Placement, Writing};
+pub(crate) use cut::Remember;
 use producers::Snapshot;
 pub(crate) use upkeep::{LogUpkeep, LogUpkept};
 

@@ -58,10 +58,12 @@ impl<D: Disk> Directory<D> {
         }
         let space = disk.space(path).map_err(Action::Read.failed(path)).map_err(&failed)?;
         let ballast = Ballast::new(&disk, path, config.ballast.of(space.total));
+        let missing = ballast.missing().map_err(&failed)?;
         if space.free < ballast.bytes() {
             // Recovery writes a little before it can free anything.
             ballast.release().map_err(&failed)?;
         }
+        let room = room_at_start(space.free, ballast.bytes(), missing);
         let folders = folders(&disk, path).map_err(&failed)?;
         let id = identify(&disk, path, &folders, fresh_id)?;
         let checkpoint = match Checkpoint::read(&disk, path).map_err(&failed)? {
@@ -94,7 +96,7 @@ impl<D: Disk> Directory<D> {
             upkeep: UpkeepStage::Idle,
             write_buffers: Arc::new(WriteBuffers::new(write_buffers)),
             ballast: Arc::new(ballast),
-            room: Room::Ample,
+            room,
             fence: Fence::default(),
             leftovers: Vec::new(),
             moved: BTreeMap::new(),
@@ -228,6 +230,13 @@ impl JournalFound {
         let is_damaged = past.checkpoint.is_some() && past.replay.missing().is_some();
         Self { entries: past.replay.entries(), is_damaged }
     }
+}
+
+/// How much room there is before anybody has told: what the ballast gives up, now or before, is for what
+/// deletes, and is not there to be used by the first round of upkeep.
+fn room_at_start(free: u64, ballast_bytes: u64, missing: u64) -> Room {
+    let needed = ballast_bytes.saturating_add(missing);
+    if free < needed { Room::Critical { free, needed } } else { Room::Ample }
 }
 
 /// How much may wait in memory: no more than the ballast gives back, so that the start after a crash

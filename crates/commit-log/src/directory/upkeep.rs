@@ -11,7 +11,7 @@ use super::fence::Fence;
 use crate::checkpoint::{Checkpoint, JournalPosition, RecoveryPoint};
 use crate::error::{LogError, StorageFault};
 use crate::journal::{Preparation, Prepared};
-use crate::log::{Log, LogUpkeep, LogUpkept};
+use crate::log::{LogUpkeep, LogUpkept};
 
 /// What a round of upkeep is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,10 +149,12 @@ impl<D: Disk> Directory<D> {
             return Ok(None);
         }
         let logs: Vec<LogUpkeep<D>> = match scope {
-            UpkeepScope::Everything => self.logs.values().filter_map(Log::upkeep).collect(),
+            UpkeepScope::Everything => {
+                self.logs.values().filter_map(|log| log.upkeep(self.room)).collect()
+            }
             UpkeepScope::Journal => {
                 let keys = self.journal.logs_in_full_files();
-                keys.iter().filter_map(|key| self.logs.get(key)?.upkeep()).collect()
+                keys.iter().filter_map(|key| self.logs.get(key)?.upkeep(self.room)).collect()
             }
         };
         let points = self.points();

@@ -26,6 +26,22 @@ struct Cut {
     newest: Timestamp,
 }
 
+/// When it is stored who wrote the records that a deletion takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remember {
+    /// Before they go.
+    First,
+    /// If there is no room for that, right after it. They must go, for nothing else makes room, and a
+    /// crash in between makes the log forget who wrote them.
+    AsSoonAsThereIsRoom,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remembered {
+    Yes,
+    No,
+}
+
 /// Whom a log that is emptied knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
@@ -142,7 +158,11 @@ impl<D: Disk> Log<D> {
 
     /// Lets the log begin at `offset`, durably, and removes the segments that lie wholly before
     /// it. Nothing happens if it begins there or later.
-    pub(crate) fn advance_log_start(&mut self, offset: Offset) -> Result<(), Failure<LogError>> {
+    pub(crate) fn advance_log_start(
+        &mut self,
+        offset: Offset,
+        remember: Remember,
+    ) -> Result<(), Failure<LogError>> {
         let start = self.log_start();
         if offset <= start {
             return Ok(());
@@ -158,13 +178,17 @@ impl<D: Disk> Log<D> {
         let gone = self.segments.partition_point(|tracked| tracked.piece.end <= offset);
         let last_gone = self.segments.iter().take(gone).next_back().map(|last| last.piece.epoch());
         // Producers would be forgotten with their records.
-        if gone == self.segments.len() {
-            self.store_snapshot().map_err(judge)?;
-        } else if 0 < gone
-            && let Some(first) = self.segments.get_mut(gone)
-        {
-            first.store_producers().map_err(judge)?;
-        }
+        let stored = if gone == 0 && !self.segments.is_empty() {
+            Ok(())
+        } else {
+            self.remember_before(gone)
+        };
+        let remembered = match stored {
+            Err(fault) if fault.is_out_of_space() && remember == Remember::AsSoonAsThereIsRoom => {
+                Remembered::No
+            }
+            stored => stored.map(|()| Remembered::Yes).map_err(judge)?,
+        };
         let meta = self.meta.current();
         self.write_meta(Meta {
             log_start: offset,
@@ -174,7 +198,23 @@ impl<D: Disk> Log<D> {
         })?;
         let removed: Vec<Tracked<D>> = self.segments.drain(..gone).collect();
         self.publish_segments();
-        self.remove_files(removed.iter(), None).map_err(Failure::Broken)
+        self.remove_files(removed.iter(), None).map_err(Failure::Broken)?;
+        match remembered {
+            Remembered::Yes => Ok(()),
+            Remembered::No => match self.remember_before(0) {
+                // They are gone all the same. It is noted with the next segment, or by upkeep.
+                Err(fault) if fault.is_out_of_space() => Ok(()),
+                stored => stored.map_err(judge),
+            },
+        }
+    }
+
+    /// Stores who wrote what lies before that segment, or before the end if there is none.
+    fn remember_before(&mut self, segment: usize) -> Result<(), StorageFault> {
+        match self.segments.get_mut(segment) {
+            None => self.store_snapshot(),
+            Some(first) => first.store_producers(),
+        }
     }
 
     fn write_meta(&mut self, meta: Meta) -> Result<(), Failure<LogError>> {

@@ -10,6 +10,7 @@ use crate::duty::Background;
 use crate::error::StorageFault;
 use crate::index::Seal;
 use crate::name::LogKey;
+use crate::room::Room;
 use crate::segment::Segment;
 
 /// What is to be done for one log, by any thread, while its writer goes on.
@@ -118,8 +119,10 @@ impl<D: Disk> Log<D> {
     }
 
     /// What has to be done so that recovery has little to scan and the journal nothing to keep of
-    /// this log; `None` if that is so already.
-    pub(crate) fn upkeep(&self) -> Option<LogUpkeep<D>> {
+    /// this log; `None` if that is so already. What is known of producers waits in memory while there is
+    /// no room: it is needed once records are deleted, which then stores it, and no round may have
+    /// used up what there is for that.
+    pub(crate) fn upkeep(&self, room: Room) -> Option<LogUpkeep<D>> {
         let dirty = self.segments.iter().filter(|tracked| !tracked.changes.are_synced());
         let unsynced: Vec<_> = dirty
             .map(|tracked| (Arc::clone(&tracked.piece.segment), tracked.changes.so_far()))
@@ -141,9 +144,10 @@ impl<D: Disk> Log<D> {
                 (Arc::clone(&piece.segment), seal)
             })
             .collect();
+        let has_room = !matches!(room, Room::Critical { .. });
         let snapshots: Vec<_> = (self.segments.iter())
             .filter_map(|tracked| {
-                let snapshot = tracked.snapshot.as_ref()?;
+                let snapshot = tracked.snapshot.as_ref().filter(|_| has_room)?;
                 Some((Arc::clone(&tracked.piece.segment), Arc::clone(snapshot)))
             })
             .collect();

@@ -140,6 +140,21 @@ fn of_those_that_are_deleted_together_one_that_finds_no_room_is_refused_alone() 
 }
 
 #[test]
+fn what_upkeep_could_store_leaves_the_ballasts_room_to_what_deletes() {
+    let mut lab = lab();
+    // Nobody has told that there is none: the start finds it out.
+    lab.disk.set_capacity(Some(lab.disk.used()));
+    lab.kill();
+    assert!(matches!(lab.directory().room(), Room::Critical { .. }));
+    lab.upkeep();
+    assert!(lab.files(".producers").is_empty());
+    lab.disk.set_capacity(None);
+    lab.directory().set_room(Room::Ample);
+    lab.upkeep();
+    assert!(!lab.files(".producers").is_empty());
+}
+
+#[test]
 fn a_log_whose_deletion_was_refused_is_kept_as_before() {
     for seed in 0..50 {
         let mut lab = Lab::new(seed, small_segments(Durability::PageCache));

@@ -14,6 +14,7 @@ mod durability;
 mod harness;
 mod histories;
 mod journal;
+mod names;
 mod producing;
 mod reading;
 mod real;

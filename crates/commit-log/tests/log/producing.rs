@@ -382,6 +382,34 @@ fn a_deleted_log_knows_nobody_in_its_next_life() {
 }
 
 #[test]
+fn records_can_be_deleted_where_there_is_no_room_to_note_first_who_wrote_them() {
+    let mut lab = Lab::new(1, small_segments(Durability::Fsync));
+    lab.ballast_bytes = 10_000;
+    lab.kill();
+    lab.directory().ballast().restore().unwrap();
+    for sequence in 0..9 {
+        lies_in_place(&mut lab, 1, sequence);
+    }
+    let full = || PlannedFault {
+        operation: Operation::Write,
+        path_contains: ".producers".to_owned(),
+        after: 0,
+        error: std::io::ErrorKind::StorageFull,
+    };
+    lab.disk.fail(full());
+    lab.directory().advance_log_start(key(0), offset(4)).unwrap();
+    assert_eq!(lab.directory().ballast().missing().unwrap(), 10_000, "noted first, in its room");
+    assert_eq!(lab.files(".producers"), ["00000000000000000003.producers"]);
+
+    lab.disk.fail(full());
+    lab.directory().advance_log_start(key(0), offset(9)).unwrap();
+    assert_eq!(lab.disk.faults_to_come(), 0);
+    assert_eq!(lab.files(".producers"), ["00000000000000000009.producers"]);
+    lab.lose_power();
+    lies_in_place(&mut lab, 1, 8);
+}
+
+#[test]
 fn a_producer_that_was_idle_for_long_is_forgotten() {
     let config = one_segment(Durability::Fsync);
     let mut lab = Lab::new(1, LogConfig { segment_ms: u64::MAX, ..config });
