@@ -394,8 +394,6 @@ impl Running {
         self.leaving.cancel();
         if ended.is_ok() {
             self.session.await??;
-        }
-        if ended.is_ok() {
             self.housekeeping.await?;
             self.disk.await?;
         }

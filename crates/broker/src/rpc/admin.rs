@@ -44,7 +44,7 @@ impl AdminService for Admin {
         purse.check_answer(bytes).or_status()?;
         let wanted = topics.into_iter().map(new_topic).collect();
         let outcomes = self.topics.create(wanted, validate_only).await.or_status()?;
-        let held = purse.take_for_answer(bytes).await.or_status()?;
+        let held = purse.take(bytes).await;
         Ok(owing(Response::new(CreateTopicsResponse { topics: results(outcomes) }), &purse, held))
     }
 
@@ -57,7 +57,7 @@ impl AdminService for Admin {
         let bytes = outcomes(topics.len());
         purse.check_answer(bytes).or_status()?;
         let outcomes = self.topics.delete(topics).await.or_status()?;
-        let held = purse.take_for_answer(bytes).await.or_status()?;
+        let held = purse.take(bytes).await;
         Ok(owing(Response::new(DeleteTopicsResponse { topics: results(outcomes) }), &purse, held))
     }
 
@@ -76,7 +76,7 @@ impl AdminService for Admin {
     ) -> Result<Response<DescribeConfigsResponse>, Status> {
         let purse = self.purses.of(request.extensions());
         let name = TopicName::new(&request.into_inner().topic).map_err(InvalidMessage::from)?;
-        let held = purse.take_for_answer(CONFIGS).await.or_status()?;
+        let held = purse.take(CONFIGS).await;
         let topic = self.partitions.topic(&name).or_status()?;
         let effective = topic.configs.over(&self.topic_defaults);
         let configs = DEFINITIONS.iter().map(|definition| DescribedConfig {

@@ -27,6 +27,9 @@ const IDENTITY_FILE: &str = "directory.meta";
 const IDENTITY_MAGIC: [u8; 4] = *b"DLD1";
 const IDENTITY_LEN: usize = 4 + 16 + 4;
 
+/// What became of a log's folder, and the log if it can be used.
+type Taken<D> = (RecoveredLog, Option<Log<D>>);
+
 impl<D: Disk> Directory<D> {
     /// Takes a directory: creates it if it is not there, gives it `fresh_id` (16 random bytes) if
     /// it has none, and recovers every log in it. What the logs then hold is durable.
@@ -143,7 +146,8 @@ impl<D: Disk> Directory<D> {
             taken
         };
         let threads = self.config.sync_threads.get();
-        let (mut outcomes, mut fault) = (Vec::with_capacity(folders.len()), None);
+        let mut outcomes: Vec<Option<Taken<D>>> = Vec::with_capacity(folders.len());
+        let mut fault = None;
         for taken in side_by_side(folders, threads, take_in) {
             match taken {
                 Ok(outcome) => outcomes.push(outcome),
@@ -153,7 +157,6 @@ impl<D: Disk> Directory<D> {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        let outcomes: Vec<Option<(RecoveredLog, Option<Log<D>>)>> = outcomes;
         for (report, log) in outcomes.into_iter().flatten() {
             match log {
                 Some(log) => {

@@ -178,11 +178,8 @@ impl<D: Disk> Log<D> {
         let gone = self.segments.partition_point(|tracked| tracked.piece.end <= offset);
         let last_gone = self.segments.iter().take(gone).next_back().map(|last| last.piece.epoch());
         // Producers would be forgotten with their records.
-        let stored = if gone == 0 && !self.segments.is_empty() {
-            Ok(())
-        } else {
-            self.remember_before(gone)
-        };
+        let takes_records = 0 < gone || self.segments.is_empty();
+        let stored = if takes_records { self.remember_before(gone) } else { Ok(()) };
         let remembered = match stored {
             Err(fault) if fault.is_out_of_space() && remember == Remember::AsSoonAsThereIsRoom => {
                 Remembered::No

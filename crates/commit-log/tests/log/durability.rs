@@ -6,7 +6,7 @@ use commit_log::{AppendError, DirectoryError, LogConfig, LogError, UpkeepScope};
 use disk::{Operation, PlannedFault};
 use types::{DirectoryId, Durability, LogId};
 
-use crate::harness::{Lab, append, key, offset, one_segment, small_segments};
+use crate::harness::{Lab, append, fault, key, offset, one_segment, small_segments};
 
 const SEEDS: u64 = 150;
 
@@ -16,10 +16,6 @@ fn fsync() -> LogConfig {
 
 fn page_cache() -> LogConfig {
     small_segments(Durability::PageCache)
-}
-
-fn fault(operation: Operation) -> PlannedFault {
-    PlannedFault { operation, path_contains: String::new(), after: 0, error: io::ErrorKind::Other }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use commit_log::{
     DirectoryError, JournalConfig, LogConfig, LogError, LogKey, LogReader, Recovered, UpkeepScope,
     WriteBufferConfig,
 };
-use disk::{Disk, FaultyDisk};
+use disk::{Disk, FaultyDisk, Operation, PlannedFault};
 use record::{Batch, BatchBuilder, Batches, Compression};
 use types::{DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
 
@@ -62,6 +62,12 @@ pub(crate) fn small_journal() -> JournalConfig {
 /// For some three small batches of a log.
 pub(crate) const SMALL_BUFFERS: WriteBufferConfig =
     WriteBufferConfig { log_bytes: 300, bytes: 1000 };
+
+/// An operation that fails wherever it is done next.
+pub(crate) fn fault(operation: Operation) -> PlannedFault {
+    let (path_contains, error) = (String::new(), std::io::ErrorKind::Other);
+    PlannedFault { operation, path_contains, after: 0, error }
+}
 
 /// A batch whose records say `words`, each at the time of its word.
 pub(crate) fn batch(words: &[u64]) -> Batch {

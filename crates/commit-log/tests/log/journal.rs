@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 
 use commit_log::{
     AppendError, DamageKind, DirectoryError, JournalConfig, LogConfig, LogError, Recovered,
-    UpkeepScope, WriteBufferConfig,
+    UpkeepDone, UpkeepScope, WriteBufferConfig,
 };
-use disk::{Disk, DiskFile, Operation, PlannedFault};
+use disk::{Disk, DiskFile, FaultyDisk, Operation, PlannedFault};
 use types::Durability;
 
 use crate::harness::{
@@ -23,8 +23,7 @@ fn fsync() -> LogConfig {
 }
 
 fn fault(operation: Operation, path_contains: &str) -> PlannedFault {
-    let path_contains = path_contains.to_owned();
-    PlannedFault { operation, path_contains, after: 0, error: io::ErrorKind::Other }
+    PlannedFault { path_contains: path_contains.to_owned(), ..crate::harness::fault(operation) }
 }
 
 /// Too large for the journal: its log is synced.
@@ -397,14 +396,19 @@ fn j9_entries_of_an_earlier_life_do_not_follow_those_of_this_one() {
     }
 }
 
-#[test]
-fn j10_a_sync_that_failed_in_the_background_answers_nobody() {
-    let mut lab = Lab::journalled(1, fsync());
+/// A round of upkeep one of whose syncs failed, which the directory has not been told.
+fn failed_round(lab: &mut Lab) -> UpkeepDone<FaultyDisk> {
     lab.journal(1, &[0]);
     let now = lab.now;
     let round = lab.directory().begin_upkeep(now, UpkeepScope::Everything).unwrap().unwrap();
     lab.disk.fail(fault(Operation::SyncData, ".log"));
-    let done = round.run();
+    round.run()
+}
+
+#[test]
+fn j10_a_sync_that_failed_in_the_background_answers_nobody() {
+    let mut lab = Lab::journalled(1, fsync());
+    let done = failed_round(&mut lab);
     // The disk's next sync of that file succeeds, and its failure was told to someone else.
     let answer = lab.append(1, &[LARGE]);
     assert!(matches!(answer, Err(AppendError::Fenced(_))), "{answer:?}");
@@ -414,13 +418,8 @@ fn j10_a_sync_that_failed_in_the_background_answers_nobody() {
 #[test]
 fn j10_a_sync_that_fails_in_the_background_is_marked_before_the_writer_hears_of_it() {
     let mut lab = Lab::journalled(1, fsync());
-    lab.journal(1, &[0]);
-    let now = lab.now;
-    let round = lab.directory().begin_upkeep(now, UpkeepScope::Everything).unwrap().unwrap();
-    lab.disk.fail(fault(Operation::SyncData, ".log"));
-    let done = round.run();
     // Killed before it could be told.
-    drop(done);
+    drop(failed_round(&mut lab));
     let refused = lab.open().unwrap_err();
     assert!(matches!(refused, DirectoryError::Fenced { .. }), "{refused}");
 }

@@ -1,21 +1,15 @@
 //! The names of logs: made and removed together, and not answered before they are durable.
 
-use std::io;
-
 use commit_log::{AppendError, LogConfig, LogError};
 use disk::{Operation, PlannedFault};
 use types::Durability;
 
-use crate::harness::{Lab, append, key, offset, read_all, small_segments};
+use crate::harness::{Lab, append, fault, key, offset, read_all, small_segments};
 
 const SEEDS: u64 = 150;
 
 fn fsync() -> LogConfig {
     small_segments(Durability::Fsync)
-}
-
-fn fault(operation: Operation) -> PlannedFault {
-    PlannedFault { operation, path_contains: String::new(), after: 0, error: io::ErrorKind::Other }
 }
 
 #[test]
