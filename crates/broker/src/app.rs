@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use cluster::config::TopicConfigs;
 use cluster::{Endpoint, Incarnation, ListenerName, Registration};
-use commit_log::{Damage, Directory, DirectoryConfig, Recovered, RecoveredLog};
+use commit_log::{
+    Damage, Directory, DirectoryConfig, Fresh, JournalFound, Recovered, RecoveredLog,
+};
 use daemon::clock::Clock;
 use daemon::http::Door;
 use disk::RealDisk;
@@ -18,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
-use types::{BrokerId, DirectoryId};
+use types::BrokerId;
 use wire::bounds::Entrance;
 
 use crate::config::Config;
@@ -128,8 +130,9 @@ async fn open(
     config: DirectoryConfig,
     clock: Clock,
 ) -> Result<Directory<RealDisk>, BuildError> {
-    let fresh_id = DirectoryId::from_bytes(random_id().map_err(BuildError::Random)?);
-    let recovery = move || Ok(Directory::open(RealDisk, &path, config, fresh_id, clock.now())?);
+    let random = || random_id().map_err(BuildError::Random);
+    let fresh = Fresh::from_random([random()?, random()?]);
+    let recovery = move || Ok(Directory::open(RealDisk, &path, config, fresh, clock.now())?);
     tokio::task::spawn_blocking(recovery).await.map_err(BuildError::Recovery)?
 }
 
@@ -211,8 +214,9 @@ fn in_background(
 fn found(directory: &Directory<RealDisk>) -> Found {
     let mut found = Found::default();
     let journal = directory.journal_found();
-    if journal.is_damaged {
-        error!(entries = journal.entries, "journal of the data directory is damaged");
+    if 0 < journal.lost {
+        let JournalFound { entries, lost } = journal;
+        error!(entries, lost, "journal of the data directory lost entries that had been synced");
     }
     for RecoveredLog { log, outcome } in directory.recovered() {
         match outcome {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::config::TopicConfigs;
 use cluster::{MetadataImage, Topic};
-use commit_log::{Appended, Directory, DirectoryConfig, LogConfig, LogKey};
+use commit_log::{Appended, Directory, DirectoryConfig, Fresh, LogConfig, LogKey};
 use daemon::clock::Clock;
 use disk::RealDisk;
 use record::{Batch, BatchBuilder, Compression};
@@ -15,7 +15,7 @@ use replication::{Acks, Membership};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, oneshot, watch};
 use types::{
-    BrokerId, DirectoryId, Durability, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Revision,
+    BrokerId, Durability, LeaderEpoch, Offset, PartitionEpoch, PartitionId, Revision,
     TimestampType, TopicId, TopicName, TopicPartition,
 };
 
@@ -145,8 +145,8 @@ fn image(key: LogKey) -> MetadataImage {
 
 fn writer(folder: &TempDir, clock: Clock) -> (DirectoryQueue, Writer) {
     let config = DirectoryConfig { sync_threads: NonZeroUsize::MIN, ..DirectoryConfig::default() };
-    let id = DirectoryId::from_bytes([9; 16]);
-    let directory = Directory::open(RealDisk, folder.path(), config, id, clock.now()).unwrap();
+    let fresh = Fresh::from_random([[9; 16], [8; 16]]);
+    let directory = Directory::open(RealDisk, folder.path(), config, fresh, clock.now()).unwrap();
     let signals = Signals { full_seen: full_seen(), fenced: oneshot::channel().0 };
     Writer::start(directory, clock, 16, 16, signals).unwrap()
 }

@@ -6,11 +6,11 @@
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
-use commit_log::{Append, AppendAt, Directory, DirectoryConfig, LogConfig, LogKey};
+use commit_log::{Append, AppendAt, Directory, DirectoryConfig, Fresh, LogConfig, LogKey};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use disk::RealDisk;
 use record::{Batch, BatchBuilder, Compression};
-use types::{DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
+use types::{Durability, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
 
 const NOW: Timestamp = Timestamp::from_millis(0);
 
@@ -31,9 +31,9 @@ fn append(partition: u32, batch: &Batch) -> Append {
 }
 
 fn directory(path: &std::path::Path, logs: u32, durability: Durability) -> Directory<RealDisk> {
-    let id = DirectoryId::from_bytes([1; 16]);
+    let fresh = Fresh::from_random([[1; 16], [2; 16]]);
     let mut directory =
-        Directory::open(RealDisk, path, DirectoryConfig::default(), id, NOW).unwrap();
+        Directory::open(RealDisk, path, DirectoryConfig::default(), fresh, NOW).unwrap();
     let config = LogConfig { durability, ..LogConfig::default() };
     for log in 0..logs {
         let id = LogId::from_bytes([2; 16]);

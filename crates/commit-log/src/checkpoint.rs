@@ -2,6 +2,7 @@
 //! journal still count.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -14,8 +15,12 @@ use crate::segment::replace;
 
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
 
-const MAGIC: [u8; 4] = *b"DLC1";
-const HEADER_LEN: usize = 4 + 4 + 8 + 8;
+const MAGIC: [u8; 4] = *b"DLC2";
+/// Of early builds, which had no mark.
+const OLD_MAGIC: [u8; 4] = *b"DLC1";
+const HEADER_LEN: usize = 4 + LIFE_LEN + 4 + 8 + 8;
+/// Of the journal's life, but for where it begins.
+const LIFE_LEN: usize = JournalMark::LEN + 4 * 8;
 const POINT_LEN: usize = 16 + 8 + 8;
 const CRC_LEN: usize = 4;
 
@@ -35,11 +40,66 @@ impl JournalPosition {
     }
 }
 
+/// Random bytes that every entry of one life of the journal bears, and nobody outside of it knows:
+/// what lies behind damage is believed by them. Records are anybody's bytes, and could hold what looks
+/// like an entry in all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalMark([u8; Self::LEN]);
+
+impl JournalMark {
+    pub(crate) const LEN: usize = 16;
+
+    /// A mark of random bytes.
+    pub(crate) const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn to_bytes(self) -> [u8; Self::LEN] {
+        self.0
+    }
+}
+
 /// Whether a number can have been come to by counting one by one from 0, as generations, sequences
 /// and cuts are. Of one that cannot, others might not follow: where they did not, old entries
 /// would count again.
 pub(crate) fn was_counted(number: u64) -> bool {
     number < 1 << 63
+}
+
+/// Which entries of the journal count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JournalLife {
+    /// The first. What lies before it is in the logs' files.
+    pub(crate) floor: JournalPosition,
+    /// What all of its generation bear; `None` if that is not known, or they bear none. Without it
+    /// nothing is looked for behind damage, nor missed.
+    pub(crate) mark: Option<JournalMark>,
+    /// What lies before this sequence is in the logs' files as well: nobody misses it.
+    pub(crate) in_logs_below: u64,
+    /// What is missing, and was put up with.
+    pub(crate) accepted: Option<LostEntries>,
+}
+
+/// Entries of one life that had been synced, as others prove, and are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LostEntries {
+    /// Sequence of the first.
+    pub(crate) first: u64,
+    /// Sequence of the last.
+    pub(crate) last: u64,
+    /// How many, at least one.
+    pub(crate) count: u64,
+}
+
+impl fmt::Display for LostEntries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, count } = self;
+        write!(
+            f,
+            "{count} of the entries {first} to {last} of its journal are not there any more, although \
+             they had been synced: records that were acknowledged may be gone"
+        )
+    }
 }
 
 /// How far the files of one log are synced.
@@ -54,8 +114,7 @@ pub(crate) struct RecoveryPoint {
 /// One file for all logs: moving a thousand recovery points costs one sync instead of a thousand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
-    /// First entry of the journal that counts. What lies before it is in the logs' files.
-    pub(crate) journal_floor: JournalPosition,
+    pub(crate) journal: JournalLife,
     pub(crate) points: BTreeMap<LogId, RecoveryPoint>,
 }
 
@@ -99,14 +158,26 @@ impl Checkpoint {
     }
 }
 
+/// Stands for no mark. One of random bytes is another.
+const NO_MARK: [u8; JournalMark::LEN] = [0; JournalMark::LEN];
+/// Stands for nothing put up with.
+const NOTHING: LostEntries = LostEntries { first: 0, last: 0, count: 0 };
+
 fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
-    let Checkpoint { journal_floor, points } = checkpoint;
+    let Checkpoint { journal, points } = checkpoint;
+    let JournalLife { floor, mark, in_logs_below, accepted } = *journal;
     let mut bytes = Vec::with_capacity(HEADER_LEN + points.len() * POINT_LEN + CRC_LEN);
     bytes.extend(MAGIC);
+    bytes.extend(mark.map_or(NO_MARK, JournalMark::to_bytes));
+    bytes.extend(in_logs_below.to_be_bytes());
+    let LostEntries { first, last, count } = accepted.unwrap_or(NOTHING);
+    for number in [first, last, count] {
+        bytes.extend(number.to_be_bytes());
+    }
     // A directory holds far fewer logs than this counts.
     bytes.extend(u32::try_from(points.len()).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend(journal_floor.generation.to_be_bytes());
-    bytes.extend(journal_floor.sequence.to_be_bytes());
+    bytes.extend(floor.generation.to_be_bytes());
+    bytes.extend(floor.sequence.to_be_bytes());
     for (log, point) in points {
         bytes.extend(log.to_bytes());
         bytes.extend(point.cuts.to_be_bytes());
@@ -121,15 +192,18 @@ fn decode(bytes: &[u8]) -> Option<Checkpoint> {
     if crc32c(fields) != u32::from_be_bytes(*crc) {
         return None;
     }
-    let fields = fields.strip_prefix(&MAGIC)?;
+    let (life, fields) = match fields.strip_prefix(&OLD_MAGIC) {
+        Some(fields) => (&[0; LIFE_LEN], fields),
+        None => fields.strip_prefix(&MAGIC)?.split_first_chunk::<LIFE_LEN>()?,
+    };
     let (count, fields) = fields.split_first_chunk::<4>()?;
     let (generation, fields) = fields.split_first_chunk::<8>()?;
     let (sequence, fields) = fields.split_first_chunk::<8>()?;
-    let journal_floor = JournalPosition {
+    let floor = JournalPosition {
         generation: u64::from_be_bytes(*generation),
         sequence: u64::from_be_bytes(*sequence),
     };
-    if !journal_floor.was_counted() {
+    if !floor.was_counted() {
         return None;
     }
     let (points, rest) = fields.as_chunks::<POINT_LEN>();
@@ -137,7 +211,24 @@ fn decode(bytes: &[u8]) -> Option<Checkpoint> {
         return None;
     }
     let points = points.iter().map(decode_point).collect::<Option<_>>()?;
-    Some(Checkpoint { journal_floor, points })
+    Some(Checkpoint { journal: decode_life(floor, life)?, points })
+}
+
+fn decode_life(floor: JournalPosition, life: &[u8; LIFE_LEN]) -> Option<JournalLife> {
+    let (mark, numbers) = life.split_first_chunk::<{ JournalMark::LEN }>()?;
+    let (numbers, _none) = numbers.as_chunks::<8>();
+    let [in_logs_below, first, last, count] = *numbers.as_array()?;
+    let accepted = LostEntries {
+        first: u64::from_be_bytes(first),
+        last: u64::from_be_bytes(last),
+        count: u64::from_be_bytes(count),
+    };
+    Some(JournalLife {
+        floor,
+        mark: (*mark != NO_MARK).then_some(JournalMark(*mark)),
+        in_logs_below: u64::from_be_bytes(in_logs_below),
+        accepted: (0 < accepted.count).then_some(accepted),
+    })
 }
 
 fn decode_point(point: &[u8; POINT_LEN]) -> Option<(LogId, RecoveryPoint)> {
@@ -158,7 +249,12 @@ mod tests {
             (LogId::from_bytes([number; 16]), RecoveryPoint { cuts, end })
         };
         Checkpoint {
-            journal_floor: JournalPosition { generation: 3, sequence: 17 },
+            journal: JournalLife {
+                floor: JournalPosition { generation: 3, sequence: 17 },
+                mark: Some(JournalMark::from_bytes([5; 16])),
+                in_logs_below: 18,
+                accepted: Some(LostEntries { first: 19, last: 23, count: 2 }),
+            },
             points: (0..3).map(point).collect(),
         }
     }
@@ -168,6 +264,16 @@ mod tests {
         for checkpoint in [Checkpoint::default(), checkpoint()] {
             assert_eq!(decode(&encode(&checkpoint)), Some(checkpoint));
         }
+    }
+
+    #[test]
+    fn one_of_an_early_build_is_read() {
+        let mut bytes = encode(&checkpoint());
+        bytes.truncate(bytes.len() - CRC_LEN);
+        bytes.splice(..MAGIC.len() + LIFE_LEN, OLD_MAGIC);
+        bytes.extend(crc32c(&bytes).to_be_bytes());
+        let journal = JournalLife { floor: checkpoint().journal.floor, ..Default::default() };
+        assert_eq!(decode(&bytes), Some(Checkpoint { journal, ..checkpoint() }));
     }
 
     #[test]
@@ -186,8 +292,9 @@ mod tests {
     #[test]
     fn a_position_that_nobody_came_to_is_none_of_ours() {
         for (generation, sequence) in [(1 << 63, 0), (0, 1 << 63)] {
-            let journal_floor = JournalPosition { generation, sequence };
-            assert_eq!(decode(&encode(&Checkpoint { journal_floor, ..checkpoint() })), None);
+            let floor = JournalPosition { generation, sequence };
+            let journal = JournalLife { floor, ..checkpoint().journal };
+            assert_eq!(decode(&encode(&Checkpoint { journal, ..checkpoint() })), None);
         }
     }
 

@@ -18,7 +18,7 @@ use record::{Batch, HEADER_LEN};
 use types::{DirectoryId, LeaderEpoch, LogId, Offset, Timestamp};
 
 pub use create::NewLog;
-pub use open::JournalFound;
+pub use open::{Fresh, JournalFound};
 pub use upkeep::{Upkeep, UpkeepDone, UpkeepScope};
 
 use crate::ballast::{Ballast, Released};

@@ -106,7 +106,8 @@ pub enum DirectoryError {
         /// What is known of the other.
         holder: Option<String>,
     },
-    /// A sync failed in it: what is readable there may not be what is stored.
+    /// A sync failed in it, so that what is readable there may not be what is stored, or its journal
+    /// lost entries that had been synced.
     #[error(
         "data directory {} is fenced ({cause}): its disk did not keep what it was given; check the \
          disk (dmesg, smartctl, df), then start with an empty directory on a good one, or, to go on \
@@ -134,11 +135,11 @@ pub enum DirectoryError {
         /// The file that should tell.
         file: &'static str,
     },
-    /// The file that says how far the logs are synced is not valid.
+    /// The file that says how far the logs are synced is not valid, or an old copy.
     #[error(
-        "{} is damaged, so that lost records could not be told from ones never written: bring it \
-         back from a copy; or, if you accept that, remove it: the logs then count as they are, \
-         with what the journal holds beyond their ends",
+        "{} is damaged, or older than the journal, so that lost records could not be told from ones \
+         never written: bring back what belongs there; or, if you accept that, remove it: the logs \
+         then count as they are, with what the journal holds beyond their ends",
         file.display()
     )]
     Checkpoint {

@@ -3,17 +3,20 @@
 //!
 //! ```text
 //! <data>/journal/<number>.journal    entries, one behind the other, in files of a fixed length
-//! entry:  crc32c  length  generation  sequence  log id  batches…
-//!         u32     u32     u64         u64       16      as in the log's segment
+//! entry:  crc32c  length  generation  sequence  log id  synced below  mark  batches…
+//!         u32     u32     u64         u64       16      u64           16    as in the log's segment
 //! ```
 //!
 //! A file is written from its start, and again once the [checkpoint](crate::checkpoint) says that
 //! what it holds lies synced in the logs. Entries of an earlier use stay behind the new ones; their
-//! sequence gives them away. Replay is in [`replay`]: it only ever adds what lies beyond a log's
+//! sequence gives them away. An entry tells which ones had been synced when it was written, so that a
+//! torn write, which nobody was promised, can be told from an entry that rotted: what is missing and
+//! had been synced is missed. Replay is in [`replay`]: it only ever adds what lies beyond a log's
 //! valid end, and never removes.
 
 mod entry;
 pub(crate) mod replay;
+mod walk;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -24,14 +27,14 @@ use std::sync::Arc;
 use disk::{Disk, DiskFile};
 use types::LogId;
 
-use crate::checkpoint::JournalPosition;
+use crate::checkpoint::{JournalLife, JournalPosition};
 use crate::config::JournalConfig;
 use crate::duty::Duty;
 use crate::error::{Action, StorageFault};
 use crate::name::LogKey;
 
 pub(crate) use entry::ENTRY_HEADER_LEN;
-use entry::EntryHeader;
+use entry::{EntryHeader, Proof};
 
 const JOURNAL_FOLDER: &str = "journal";
 const JOURNAL_FILE: &str = ".journal";
@@ -60,6 +63,7 @@ pub(crate) struct Journal<D: Disk> {
     stage: JournalStage,
     /// Where the next entry goes.
     next: JournalPosition,
+    life: JournalLife,
     files: Vec<JournalFile<D>>,
 }
 
@@ -104,14 +108,15 @@ enum FileStage {
 pub(crate) struct Prepared<D: Disk>(Vec<(PathBuf, D::File)>);
 
 impl<D: Disk> Journal<D> {
-    /// The journal of a life that begins with `next`, in which nothing is written yet.
+    /// The journal of a life in which nothing is written yet.
     pub(crate) fn new(
         directory: &Path,
         config: Option<JournalConfig>,
         stage: JournalStage,
-        next: JournalPosition,
+        life: JournalLife,
     ) -> Self {
-        Self { folder: folder_in(directory), config, stage, next, files: Vec::new() }
+        let (folder, next) = (folder_in(directory), life.floor);
+        Self { folder, config, stage, next, life, files: Vec::new() }
     }
 
     /// Every entry written so far lies before this position, and every later one does not.
@@ -189,10 +194,13 @@ impl<D: Disk> Journal<D> {
     pub(crate) fn append(&mut self, appends: &[JournalAppend<'_>]) -> Result<(), StorageFault> {
         let mut next = self.next;
         let mut headers = Vec::with_capacity(appends.len());
+        // All before this step: it was not answered, nor did anything follow it, before its sync.
+        let synced_below = next.sequence;
+        let proof = self.life.mark.map(|mark| Proof { synced_below, mark });
         for append in appends {
             // A step takes far less than what this counts.
             let len = u32::try_from(append.len()).unwrap_or(u32::MAX);
-            let header = EntryHeader { position: next, log: append.log, len };
+            let header = EntryHeader { position: next, log: append.log, len, proof };
             headers.push(header.encode(append.parts.iter().copied()));
             next.sequence += 1;
         }
@@ -233,20 +241,29 @@ impl<D: Disk> Journal<D> {
         full.flat_map(|file| file.logs.iter().copied()).collect()
     }
 
-    /// The first entry that counts once the logs of all full files are synced.
-    pub(crate) fn floor_behind_full_files(&self) -> JournalPosition {
+    /// Which entries count once the logs of all full files are synced.
+    pub(crate) fn life_behind_full_files(&self) -> JournalLife {
         let active = self.files.iter().find(|file| file.stage == FileStage::Active);
-        active.map_or(self.next, |active| active.first)
+        JournalLife { floor: active.map_or(self.next, |active| active.first), ..self.life }
     }
 
-    /// The first entry that counts as long as they are not.
-    pub(crate) fn floor(&self) -> JournalPosition {
+    /// The same once all logs are synced, to their ends: the other entries are a second copy then.
+    pub(crate) fn life_behind_all(&self) -> JournalLife {
+        let in_logs_below = self.life.in_logs_below.max(self.next.sequence);
+        JournalLife { in_logs_below, ..self.life_behind_full_files() }
+    }
+
+    /// Which entries count as long as they are not.
+    pub(crate) fn life(&self) -> JournalLife {
         let used = self.files.iter().filter(|file| file.stage != FileStage::Free);
-        used.map(|file| file.first).min().unwrap_or(self.next)
+        JournalLife { floor: used.map(|file| file.first).min().unwrap_or(self.next), ..self.life }
     }
 
-    /// Gives back the files all of whose entries lie before `floor`, which the checkpoint says.
-    pub(crate) fn recycle_below(&mut self, floor: JournalPosition) {
+    /// Takes note of what the checkpoint says now: the files all of whose entries lie before the first
+    /// that counts are given back.
+    pub(crate) fn is_checkpointed(&mut self, life: JournalLife) {
+        let floor = life.floor;
+        self.life = life;
         let full = self.files.iter_mut().filter(|file| file.stage == FileStage::Full);
         for file in full.filter(|file| file.first < floor) {
             file.stage = FileStage::Free;

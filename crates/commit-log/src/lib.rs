@@ -56,7 +56,8 @@ pub use config::{
     BallastConfig, DirectoryConfig, JournalConfig, LogConfig, LogOwner, WriteBufferConfig,
 };
 pub use directory::{
-    Append, AppendAt, Appended, Directory, JournalFound, NewLog, Upkeep, UpkeepDone, UpkeepScope,
+    Append, AppendAt, Appended, Directory, Fresh, JournalFound, NewLog, Upkeep, UpkeepDone,
+    UpkeepScope,
 };
 pub use error::{Action, AppendError, DirectoryError, Fenced, LogError, ReadError, StorageFault};
 pub use flaw::{Flaw, FlawKind};

@@ -251,6 +251,12 @@ impl<D: Disk> Log<D> {
         last.or(self.meta.current().start_epoch)
     }
 
+    /// The epoch of the last record before a segment.
+    fn epoch_before(&self, segment: usize) -> Option<LeaderEpoch> {
+        let before = segment.checked_sub(1).and_then(|before| self.segments.get(before));
+        before.map(|before| before.piece.epoch()).or(self.meta.current().start_epoch)
+    }
+
     /// Lets the next append begin a new segment.
     pub(crate) fn roll(&mut self) {
         if let Some(last) = self.segments.last_mut().filter(|last| last.stage == SegmentStage::Open)

@@ -134,13 +134,13 @@ impl Config {
         });
         let words = words.transpose()?;
         let clock = Clock::new();
-        let [raft_id, directory_id, log_id, cluster_id] = random()?;
+        let [raft_id, directory_id, journal_mark, log_id, cluster_id] = random()?;
         let store = Arc::new(SledStore::open(self.data_dir.join("checkpoint"))?);
         let (replica, state) = Replica::open(Recovery {
             disk: RealDisk,
             dir: &self.data_dir,
             store,
-            fresh: [raft_id, directory_id, log_id],
+            fresh: [raft_id, directory_id, journal_mark, log_id],
             now: clock.now(),
         })?;
         let feeds = Feeds::new(&state, self.feed_bytes);
@@ -278,8 +278,8 @@ async fn answer_words(
     }
 }
 
-fn random() -> Result<[[u8; 16]; 4], BuildError> {
-    let mut ids = [[0; 16]; 4];
+fn random() -> Result<[[u8; 16]; 5], BuildError> {
+    let mut ids = [[0; 16]; 5];
     getrandom::fill(ids.as_flattened_mut())
         .map_err(|error| BuildError::System(io::Error::other(error)))?;
     Ok(ids)

@@ -5,15 +5,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use commit_log::{
-    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, DirectoryError, JournalConfig,
-    LogConfig, LogKey, LogReader, Recovered, WriteBufferConfig,
+    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, DirectoryError, Fresh,
+    JournalConfig, LogConfig, LogKey, LogReader, Recovered, WriteBufferConfig,
 };
 use disk::{Disk, DiskFile, FaultyDisk};
 use record::{BatchBuilder, Compression};
-use types::{DirectoryId, Durability, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
+use types::{Durability, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 
 use crate::log::walk;
-use crate::sealing::{Kind, seal};
+use crate::sealing::{self, Kind, seal};
 use crate::tape::Tape;
 
 const DATA: &str = "/data";
@@ -148,14 +148,17 @@ fn write(disk: &FaultyDisk, files: BTreeMap<PathBuf, (Kind, Vec<u8>)>) {
 }
 
 fn open(disk: &FaultyDisk, config: &DirectoryConfig) -> Option<Directory<FaultyDisk>> {
-    let id = DirectoryId::from_bytes([1; 16]);
-    match Directory::open(disk.clone(), Path::new(DATA), config.clone(), id, NOW) {
+    let fresh = Fresh::from_random([[1; 16], sealing::MARK]);
+    match Directory::open(disk.clone(), Path::new(DATA), config.clone(), fresh, NOW) {
         Ok(directory) => {
             for found in directory.recovered() {
                 let is_usable = matches!(found.outcome, Recovered::Usable { .. });
                 assert_eq!(directory.reader(found.log).is_some(), is_usable);
             }
             Some(directory)
+        }
+        Err(DirectoryError::Fenced { id: Some(id), .. }) if config.trusted.is_none() => {
+            open(disk, &DirectoryConfig { trusted: Some(id), ..config.clone() })
         }
         Err(
             DirectoryError::Fenced { .. }

@@ -6,6 +6,9 @@ use std::path::Path;
 use crc_fast::CrcAlgorithm;
 use record::HEADER_LEN;
 
+/// What the entries of all journals bear here.
+pub const MARK: [u8; 16] = *b"the fuzzers' own";
+
 /// Files of a data directory that have checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -83,14 +86,23 @@ fn around(magic: &[u8; 4], bytes: &mut [u8]) {
     *crc = crc32c(fields).to_be_bytes();
 }
 
+/// As early builds wrote it, unless it says that it is of this one.
 fn checkpoint(bytes: &mut [u8]) {
-    const AROUND: usize = 24 + 4;
     const POINT: usize = 32;
-    let points = bytes.len().saturating_sub(AROUND) / POINT;
-    if let Some(count) = bytes.get_mut(4..8) {
+    const MARK_AT: usize = 4;
+    let (magic, count_at) = match bytes.get(..MARK_AT) {
+        Some(b"DLC2") => (b"DLC2", MARK_AT + MARK.len() + 8),
+        _ => (b"DLC1", MARK_AT),
+    };
+    if let Some(mark) = bytes.get_mut(MARK_AT..MARK_AT + MARK.len()).filter(|_| magic == b"DLC2") {
+        mark.copy_from_slice(&MARK);
+    }
+    let around_points = count_at + 4 + 16 + 4;
+    let points = bytes.len().saturating_sub(around_points) / POINT;
+    if let Some(count) = bytes.get_mut(count_at..count_at + 4) {
         count.copy_from_slice(&u32::try_from(points).expect("short").to_be_bytes());
     }
-    around(b"DLC1", bytes);
+    around(magic, bytes);
 }
 
 const SLOT_STRIDE: usize = 4096;
@@ -114,13 +126,21 @@ fn index(bytes: &mut [u8]) {
     footer[60..].copy_from_slice(&crc.to_be_bytes());
 }
 
-const ENTRY_HEADER: usize = 40;
+/// Bytes before the batches of an entry, as early builds wrote them, and before the mark of one.
+const OLD_ENTRY_HEADER: usize = 40;
+const BEFORE_MARK: usize = 48;
+
+/// Bytes before the batches of the entry at the front: the highest bit of its generation tells.
+fn entry_header(entry: &[u8]) -> usize {
+    let is_old = entry.get(8).is_none_or(|byte| byte & 128 == 0);
+    if is_old { OLD_ENTRY_HEADER } else { BEFORE_MARK + MARK.len() }
+}
 
 /// Bytes of the first entry of a journal's file, if there is one.
 fn first_entry(file: &[u8]) -> usize {
-    let Some(header) = file.get(..ENTRY_HEADER) else { return 0 };
+    let Some(header) = file.get(..entry_header(file)) else { return 0 };
     let len = u32::from_be_bytes(header[4..8].try_into().expect("four"));
-    if header.iter().all(|byte| *byte == 0) { 0 } else { ENTRY_HEADER + len as usize }
+    if header.iter().all(|byte| *byte == 0) { 0 } else { header.len() + len as usize }
 }
 
 /// Seals entry by entry, as far as they say anything. One that reaches beyond the end of the file
@@ -128,10 +148,14 @@ fn first_entry(file: &[u8]) -> usize {
 fn journal(mut rest: &mut [u8]) {
     while 0 < first_entry(rest) {
         let len = first_entry(rest).min(rest.len());
-        let stored = u32::try_from(len - ENTRY_HEADER).expect("short");
+        let header = entry_header(rest);
+        let stored = u32::try_from(len - header).expect("short");
         rest[4..8].copy_from_slice(&stored.to_be_bytes());
         let (entry, behind) = rest.split_at_mut(len);
-        batches(&mut entry[ENTRY_HEADER..]);
+        batches(&mut entry[header..]);
+        if header != OLD_ENTRY_HEADER {
+            entry[BEFORE_MARK..header].copy_from_slice(&MARK);
+        }
         let crc = crc32c(&entry[4..]);
         entry[..4].copy_from_slice(&crc.to_be_bytes());
         rest = behind;

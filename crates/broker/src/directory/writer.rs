@@ -354,10 +354,10 @@ mod tests {
     use std::sync::OnceLock;
     use std::time::Duration;
 
-    use commit_log::{AppendAt, DirectoryConfig, LogConfig, Room};
+    use commit_log::{AppendAt, DirectoryConfig, Fresh, LogConfig, Room};
     use tempfile::TempDir;
     use tokio::sync::Semaphore;
-    use types::{DirectoryId, Durability, LeaderEpoch, LogId, PartitionId, TopicId};
+    use types::{Durability, LeaderEpoch, LogId, PartitionId, TopicId};
 
     use super::*;
     use crate::directory::{AppendResult, Appender};
@@ -365,9 +365,9 @@ mod tests {
     use crate::led_partition::batch;
 
     fn writer(folder: &TempDir, fenced: oneshot::Sender<()>) -> (DirectoryQueue, Writer) {
-        let (id, clock) = (DirectoryId::from_bytes([9; 16]), Clock::new());
+        let (fresh, clock) = (Fresh::from_random([[9; 16], [8; 16]]), Clock::new());
         let config = DirectoryConfig::default();
-        let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
+        let opened = Directory::open(RealDisk, folder.path(), config, fresh, clock.now());
         let signals = Signals { full_seen: full_seen(), fenced };
         Writer::start(opened.unwrap(), clock, 16, 16, signals).unwrap()
     }
@@ -432,8 +432,9 @@ mod tests {
         clock: Clock,
         requests: &mpsc::Sender<Request>,
     ) -> (Writing, JoinHandle<()>) {
-        let (id, config) = (DirectoryId::from_bytes([9; 16]), DirectoryConfig::default());
-        let opened = Directory::open(RealDisk, folder.path(), config, id, clock.now());
+        let fresh = Fresh::from_random([[9; 16], [8; 16]]);
+        let config = DirectoryConfig::default();
+        let opened = Directory::open(RealDisk, folder.path(), config, fresh, clock.now());
         let directory = opened.unwrap();
         let upkeep = UpkeepThread::start(requests.downgrade()).unwrap();
         let (tell, telling) = Telling::start();

@@ -12,6 +12,8 @@ use crate::error::{Action, Fenced, StorageFault};
 /// The marker that keeps a fenced directory fenced.
 const FENCE_FILE: &str = "fenced";
 const LONGEST_CAUSE: usize = 4096;
+/// The cause of a marker that the disk had no room for.
+const NO_ROOM: &str = "a sync failed, or synced entries of its journal are not there any more";
 
 /// Whether a sync failed, known to all who work for a directory from that moment on: nothing is
 /// synced any more, and nothing that was not durable before is answered as durable.
@@ -70,7 +72,8 @@ fn describe(fault: &StorageFault) -> String {
     cause.map_or_else(|| fault.to_string(), |cause| format!("{fault}: {cause}"))
 }
 
-fn mark<D: Disk>(disk: &D, path: &Path, cause: &str) -> io::Result<()> {
+/// Fences a directory for the starts to come.
+pub(super) fn mark<D: Disk>(disk: &D, path: &Path, cause: &str) -> io::Result<()> {
     let file = match disk.create_new(&path.join(FENCE_FILE)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
@@ -94,19 +97,18 @@ pub(super) fn read_fence<D: Disk>(disk: &D, path: &Path) -> Result<Option<String
     let mut cause = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(LONGEST_CAUSE)];
     file.read_exact_at(&mut cause, 0).map_err(Action::Read.failed(&path))?;
     let cause = String::from_utf8_lossy(&cause).into_owned();
-    Ok(Some(if cause.is_empty() { "a sync failed".to_owned() } else { cause }))
+    Ok(Some(if cause.is_empty() { NO_ROOM.to_owned() } else { cause }))
 }
 
-/// Lets a directory be used again, durably, for what its disk holds: from here on files read as they
-/// lie there, not as the cache still shows them.
+/// Lets a directory be used again, durably.
 pub(super) fn lift_fence<D: Disk>(disk: &D, path: &Path) -> Result<(), StorageFault> {
-    forget_cached(disk, path)?;
     let file = path.join(FENCE_FILE);
     disk.remove_file(&file).map_err(Action::Remove.failed(&file))?;
     disk.sync_dir(path).map_err(Action::Sync.failed(path))
 }
 
-fn forget_cached<D: Disk>(disk: &D, dir: &Path) -> Result<(), StorageFault> {
+/// Has all files below a folder read as they lie on the disk.
+pub(super) fn forget_cached<D: Disk>(disk: &D, dir: &Path) -> Result<(), StorageFault> {
     for Entry { name, kind } in disk.list(dir).map_err(Action::List.failed(dir))? {
         let path = dir.join(name);
         match kind {

@@ -7,11 +7,13 @@ use disk::{Disk, DiskFile, EntryKind, replace_atomically};
 use types::{DirectoryId, Timestamp};
 
 use super::Directory;
-use super::fence::{Fence, lift_fence, read_fence};
+use super::fence::{Fence, forget_cached, lift_fence, mark, read_fence};
 use super::logs::Logs;
 use super::upkeep::{UpkeepStage, side_by_side, weigh};
 use crate::ballast::Ballast;
-use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint, Found, JournalPosition};
+use crate::checkpoint::{
+    CHECKPOINT_FILE, Checkpoint, Found, JournalLife, JournalMark, JournalPosition,
+};
 use crate::checksum::crc32c;
 use crate::config::{DirectoryConfig, WriteBufferConfig};
 use crate::error::{Action, DirectoryError, Fenced, StorageFault};
@@ -27,24 +29,54 @@ const IDENTITY_FILE: &str = "directory.meta";
 const IDENTITY_MAGIC: [u8; 4] = *b"DLD1";
 const IDENTITY_LEN: usize = 4 + 16 + 4;
 
+/// What a start needs that nobody can foresee.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh {
+    /// Which directory it is, if it does not say.
+    directory: DirectoryId,
+    /// What the entries of the journal bear that are written from now on.
+    journal: JournalMark,
+}
+
+impl Fresh {
+    /// Random bytes, new for each start: for the directory's id, and for what tells the entries of its
+    /// journal from anything that records may hold.
+    pub const fn from_random([directory, journal]: [[u8; 16]; 2]) -> Self {
+        Self {
+            directory: DirectoryId::from_bytes(directory),
+            journal: JournalMark::from_bytes(journal),
+        }
+    }
+}
+
+/// Whether a fenced directory is to be used for what its disk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// It is not fenced.
+    NotAskedFor,
+    /// It is, and trusted by name.
+    AsItIs,
+}
+
 /// What became of a log's folder, and the log if it can be used.
 type Taken<D> = (RecoveredLog, Option<Log<D>>);
 
 impl<D: Disk> Directory<D> {
-    /// Takes a directory: creates it if it is not there, gives it `fresh_id` (16 random bytes) if
-    /// it has none, and recovers every log in it. What the logs then hold is durable.
+    /// Takes a directory: creates it if it is not there, gives it the `fresh` id if it has none, and
+    /// recovers every log in it. What the logs then hold is durable.
     ///
     /// # Errors
     /// [`DirectoryError::InUse`] if another process works in it; [`DirectoryError::Fenced`] if a
-    /// sync ever failed in it; [`DirectoryError::Unidentified`] if it holds logs but no identity;
-    /// [`DirectoryError::Checkpoint`] if that file is not valid;
+    /// sync ever failed in it, or its journal lost what a sync had made durable;
+    /// [`DirectoryError::Unidentified`] if it holds logs but no identity;
+    /// [`DirectoryError::Checkpoint`] if that file is not valid, or older than the journal;
     /// [`DirectoryError::Storage`] for what the disk reports. A damaged log is no error here:
     /// [`Directory::recovered`] tells.
     pub fn open(
         disk: D,
         path: &Path,
         config: DirectoryConfig,
-        fresh_id: DirectoryId,
+        fresh: Fresh,
         now: Timestamp,
     ) -> Result<Self, DirectoryError> {
         let failed = DirectoryError::of(path);
@@ -52,13 +84,7 @@ impl<D: Disk> Directory<D> {
         let lock = disk
             .lock(&path.join(LOCK_FILE))
             .map_err(|error| DirectoryError::from_lock(error, path))?;
-        if let Some(cause) = read_fence(&disk, path).map_err(&failed)? {
-            let id = read_identity(&disk, path).map_err(&failed)?;
-            if id.is_none() || id != config.trusted {
-                return Err(DirectoryError::Fenced { path: path.to_path_buf(), id, cause });
-            }
-            lift_fence(&disk, path).map_err(&failed)?;
-        }
+        let trust = pass_fence(&disk, path, &config)?;
         let space = disk.space(path).map_err(Action::Read.failed(path)).map_err(&failed)?;
         let ballast = Ballast::new(&disk, path, config.ballast.of(space.total));
         let missing = ballast.missing().map_err(&failed)?;
@@ -68,22 +94,10 @@ impl<D: Disk> Directory<D> {
         }
         let room = room_at_start(space.free, ballast.bytes(), missing);
         let folders = folders(&disk, path).map_err(&failed)?;
-        let id = identify(&disk, path, &folders, fresh_id)?;
-        let checkpoint = match Checkpoint::read(&disk, path).map_err(&failed)? {
-            Found::Some(checkpoint) => Some(checkpoint),
-            Found::None => None,
-            Found::Damaged => {
-                return Err(DirectoryError::Checkpoint { file: path.join(CHECKPOINT_FILE) });
-            }
-        };
-        let floor = match &checkpoint {
-            Some(checkpoint) => checkpoint.journal_floor,
-            None => newest_life(&disk, path).map_err(&failed)?.unwrap_or_default(),
-        };
-        let replay = Replay::read(&disk, path, floor).map_err(&failed)?;
-        let journal = Journal::new(path, config.journal, JournalStage::Kept, floor);
+        let id = identify(&disk, path, &folders, fresh.directory)?;
+        let past = remember(&disk, path, (id, trust), &config)?;
+        let journal = Journal::new(path, config.journal, JournalStage::Kept, past.life);
         let write_buffers = write_buffers(&config, ballast.bytes());
-        let past = Past { checkpoint: checkpoint.clone(), floor, replay };
         let mut directory = Self {
             disk,
             path: path.to_path_buf(),
@@ -94,7 +108,7 @@ impl<D: Disk> Directory<D> {
             journal_found: JournalFound::of(&past),
             damaged: BTreeSet::new(),
             journal,
-            checkpoint: checkpoint.unwrap_or_default(),
+            checkpoint: past.checkpoint.clone().unwrap_or_default(),
             points_of_damaged: BTreeMap::new(),
             upkeep: UpkeepStage::Idle,
             write_buffers: Arc::new(WriteBuffers::new(write_buffers)),
@@ -107,7 +121,12 @@ impl<D: Disk> Directory<D> {
             lock,
         };
         let recovered = directory.take_in_all(folders, &past, now);
-        match recovered.and_then(|()| directory.begin_journal(&past)) {
+        let begun = recovered.and_then(|()| directory.begin_journal(&past, fresh.journal));
+        let lifted = begun.and_then(|()| match trust {
+            Trust::NotAskedFor => Ok(()),
+            Trust::AsItIs => lift_fence(&directory.disk, path),
+        });
+        match lifted {
             Ok(()) => Ok(directory),
             Err(fault) if fault.is_final() => {
                 let Fenced { path, cause } = directory.fence(&fault);
@@ -176,14 +195,14 @@ impl<D: Disk> Directory<D> {
     /// Begins a new generation of the journal, now that all logs are synced: no entry of an earlier
     /// one counts from here on. A damaged log may yet need them, so then they are kept, and this
     /// life goes without a journal.
-    fn begin_journal(&mut self, past: &Past<D>) -> Result<(), StorageFault> {
+    fn begin_journal(&mut self, past: &Past<D>, mark: JournalMark) -> Result<(), StorageFault> {
         if !self.damaged.is_empty() {
             let mut points = self.checkpoint.points.clone();
             points.retain(|id, _| !self.logs.values().any(|log| log.id() == *id));
             self.points_of_damaged = points;
         }
-        let floor = past.floor;
-        let journal_floor = if self.damaged.is_empty() || past.replay.entries() == 0 {
+        let floor = past.life.floor;
+        let life = if self.damaged.is_empty() || past.replay.entries() == 0 {
             if past.checkpoint.is_none() {
                 // A checkpoint that was lost had counted generations, and an entry that is left
                 // from then could pass for one of this life.
@@ -196,19 +215,20 @@ impl<D: Disk> Directory<D> {
             let generation = last.saturating_add(1);
             let next = JournalPosition { generation, sequence: 0 };
             let config = self.config.journal;
-            self.journal = Journal::new(&self.path, config, JournalStage::Unannounced, next);
-            next
+            let life = JournalLife { floor: next, mark: Some(mark), ..JournalLife::default() };
+            self.journal = Journal::new(&self.path, config, JournalStage::Unannounced, life);
+            life
         } else {
-            floor
+            past.life
         };
-        let checkpoint = Checkpoint { journal_floor, points: self.points() };
+        let checkpoint = Checkpoint { journal: life, points: self.points() };
         match checkpoint.write(&self.disk, &self.path) {
             Ok(()) => {
                 self.checkpoint = checkpoint;
                 self.journal.announced();
             }
             // The logs are synced all the same, and the old entries harmless: upkeep tries again.
-            Err(fault) if fault.is_out_of_space() => return Ok(()),
+            Err(fault) if fault.is_out_of_space() && past.replay.lost().is_none() => return Ok(()),
             Err(fault) => return Err(fault),
         }
         if self.config.journal.is_none() && self.journal.stage() != JournalStage::Kept {
@@ -223,16 +243,76 @@ impl<D: Disk> Directory<D> {
 pub struct JournalFound {
     /// Entries that were read, whether or not their logs needed them.
     pub entries: u64,
-    /// Whether one is missing although later ones are there. Logs that needed it are damaged. Not
-    /// known without a checkpoint: files that were used again leave gaps that harm nobody.
-    pub is_damaged: bool,
+    /// How many are missing that had been synced, in a directory that was trusted all the same: logs
+    /// that needed them end before them.
+    pub lost: u64,
 }
 
 impl JournalFound {
     fn of<D: Disk>(past: &Past<D>) -> Self {
-        let is_damaged = past.checkpoint.is_some() && past.replay.missing().is_some();
-        Self { entries: past.replay.entries(), is_damaged }
+        let lost = past.replay.lost().map_or(0, |lost| lost.count);
+        Self { entries: past.replay.entries(), lost }
     }
+}
+
+/// Reads what a directory remembers of its logs beyond their folders. Fences it if its journal lost
+/// what had been synced, unless it is trusted, or that was put up with before.
+fn remember<D: Disk>(
+    disk: &D,
+    path: &Path,
+    (id, trust): (DirectoryId, Trust),
+    config: &DirectoryConfig,
+) -> Result<Past<D>, DirectoryError> {
+    let failed = DirectoryError::of(path);
+    let is_wrong = || DirectoryError::Checkpoint { file: path.join(CHECKPOINT_FILE) };
+    let checkpoint = match Checkpoint::read(disk, path).map_err(&failed)? {
+        Found::Some(checkpoint) => Some(checkpoint),
+        Found::None => None,
+        Found::Damaged => return Err(is_wrong()),
+    };
+    let newest = newest_life(disk, path);
+    let life = if let Some(checkpoint) = &checkpoint {
+        let newest = newest.ok().flatten().map(|newest| newest.generation);
+        if Some(checkpoint.journal.floor.generation) < newest {
+            // One is written before the first entry of a life: it is a copy from an earlier one.
+            return Err(is_wrong());
+        }
+        checkpoint.journal
+    } else {
+        let floor = newest.map_err(&failed)?.unwrap_or_default();
+        JournalLife { floor, ..JournalLife::default() }
+    };
+    let replay = Replay::read(disk, path, life).map_err(&failed)?;
+    let unknown = replay.lost().filter(|lost| life.accepted != Some(*lost));
+    if let Some(lost) = unknown.filter(|_| trust == Trust::NotAskedFor) {
+        let cause = lost.to_string();
+        let marked = mark(disk, path, &cause);
+        // On a disk that takes no mark the operator's word counts without one.
+        if marked.is_ok() || config.trusted != Some(id) {
+            return Err(DirectoryError::Fenced { path: path.to_path_buf(), id: Some(id), cause });
+        }
+    }
+    let life = JournalLife { accepted: replay.lost(), ..life };
+    Ok(Past { checkpoint, life, replay })
+}
+
+/// Refuses a fenced directory, unless it is trusted by name. Then files read as they lie on the disk from
+/// here on, not as the cache still shows them; the fence stays until the start is through.
+fn pass_fence<D: Disk>(
+    disk: &D,
+    path: &Path,
+    config: &DirectoryConfig,
+) -> Result<Trust, DirectoryError> {
+    let failed = DirectoryError::of(path);
+    let Some(cause) = read_fence(disk, path).map_err(&failed)? else {
+        return Ok(Trust::NotAskedFor);
+    };
+    let id = read_identity(disk, path).map_err(&failed)?;
+    if id.is_none() || id != config.trusted {
+        return Err(DirectoryError::Fenced { path: path.to_path_buf(), id, cause });
+    }
+    forget_cached(disk, path).map_err(&failed)?;
+    Ok(Trust::AsItIs)
 }
 
 /// How much room there is before anybody has told: what the ballast gives up, now or before, is for what

@@ -8,7 +8,7 @@ use types::{LogId, Timestamp};
 
 use super::Directory;
 use super::fence::Fence;
-use crate::checkpoint::{Checkpoint, JournalPosition, RecoveryPoint};
+use crate::checkpoint::{Checkpoint, JournalLife, RecoveryPoint};
 use crate::error::{LogError, StorageFault};
 use crate::journal::{Preparation, Prepared};
 use crate::log::{LogUpkeep, LogUpkept};
@@ -33,9 +33,9 @@ pub struct Upkeep<D: Disk> {
     logs: Vec<LogUpkeep<D>>,
     /// Of every log, as they are before this work.
     points: BTreeMap<LogId, RecoveryPoint>,
-    /// Where the journal begins to count before this work, and after all of it was done.
-    floor: JournalPosition,
-    raised_floor: JournalPosition,
+    /// Which entries of the journal count before this work, and after all of it was done.
+    journal: JournalLife,
+    journal_after: JournalLife,
     preparation: Option<Preparation>,
     /// What the disk says now.
     current: Checkpoint,
@@ -81,8 +81,8 @@ impl<D: Disk> Upkeep<D> {
         }
         // A log of which something is not synced may have nothing but the journal.
         let all = done.logs.iter().all(|log| log.point.is_some());
-        let journal_floor = if all { self.raised_floor } else { self.floor };
-        let checkpoint = Checkpoint { journal_floor, points };
+        let journal = if all { self.journal_after } else { self.journal };
+        let checkpoint = Checkpoint { journal, points };
         if checkpoint != self.current {
             match checkpoint.write(disk, path) {
                 Ok(()) => done.checkpoint = Some(checkpoint),
@@ -158,10 +158,13 @@ impl<D: Disk> Directory<D> {
             }
         };
         let points = self.points();
-        let (floor, raised_floor) = (self.journal.floor(), self.journal.floor_behind_full_files());
+        let journal = self.journal.life();
+        let journal_after = match scope {
+            UpkeepScope::Everything => self.journal.life_behind_all(),
+            UpkeepScope::Journal => self.journal.life_behind_full_files(),
+        };
         let preparation = self.journal.preparation();
-        let as_it_is =
-            points == self.checkpoint.points && raised_floor == self.checkpoint.journal_floor;
+        let as_it_is = points == self.checkpoint.points && journal_after == self.checkpoint.journal;
         if logs.is_empty() && preparation.is_none() && as_it_is {
             self.upkeep = UpkeepStage::Idle;
             return Ok(None);
@@ -173,8 +176,8 @@ impl<D: Disk> Directory<D> {
             threads: self.config.sync_threads.get(),
             logs,
             points,
-            floor,
-            raised_floor,
+            journal,
+            journal_after,
             preparation,
             current: self.checkpoint.clone(),
             fence: self.fence.clone(),
@@ -206,7 +209,7 @@ impl<D: Disk> Directory<D> {
             }
         }
         if let Some(checkpoint) = checkpoint {
-            self.journal.recycle_below(checkpoint.journal_floor);
+            self.journal.is_checkpointed(checkpoint.journal);
             self.journal.announced();
             self.checkpoint = checkpoint;
         }

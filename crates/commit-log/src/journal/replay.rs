@@ -1,6 +1,8 @@
 //! What the journal of an earlier life holds for each log.
 
 use std::collections::BTreeMap;
+use std::iter::once;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -8,11 +10,10 @@ use disk::{Disk, DiskFile};
 use record::{Batch, BatchHeader};
 use types::{LeaderEpoch, LogId, Offset};
 
-use super::entry::{ENTRY_HEADER_LEN, EntryHeader, is_intact};
+use super::walk::{Entry, Order, Walk, first_entry};
 use super::{files_in, folder_in};
-use crate::checkpoint::JournalPosition;
+use crate::checkpoint::{JournalLife, JournalPosition, LostEntries};
 use crate::error::{Action, StorageFault};
-use crate::scan::Window;
 
 /// Where a batch lies in the journal, and where it belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +35,10 @@ pub(crate) struct Replay<D: Disk> {
     batches: BTreeMap<LogId, Vec<Journalled>>,
     /// Entries that count, and that were read.
     entries: u64,
-    /// An entry that is missing although later ones are there.
-    missing: Option<JournalPosition>,
+    /// Sequences that are missing although they had been synced, in order.
+    gaps: Vec<Range<u64>>,
+    /// Behind the last entry.
+    behind: JournalPosition,
 }
 
 /// Where the entries begin that the newest life of the journal left, as the files themselves tell:
@@ -55,7 +58,8 @@ pub(crate) fn newest_life<D: Disk>(
     for path in files_in(disk, &folder_in(directory))? {
         let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
         // A life writes its files from the start, each time it uses them.
-        let Some(first) = first_entry(&file).map_err(Action::Read.failed(&path))? else { continue };
+        let first = first_entry(&file).map_err(Action::Read.failed(&path))?;
+        let Some(first) = first.map(|entry| entry.header.position) else { continue };
         newest = Some(match newest {
             Some(other) if other.generation == first.generation => other.min(first),
             Some(other) => other.max(first),
@@ -65,46 +69,43 @@ pub(crate) fn newest_life<D: Disk>(
     Ok(newest)
 }
 
-fn first_entry<F: DiskFile>(file: &F) -> std::io::Result<Option<JournalPosition>> {
-    let mut window = Window::new(file, file.len()?);
-    let header = window.get(0, ENTRY_HEADER_LEN)?;
-    let Some(header) = EntryHeader::decode(&header) else { return Ok(None) };
-    let entry = window.get(0, header.total_len())?;
-    let is_whole = entry.len() == header.total_len() && is_intact(&entry);
-    Ok(is_whole.then_some(header.position))
-}
-
 impl<D: Disk> Replay<D> {
-    /// Reads the entries from `floor` on, to the first that is not whole. Those of other
-    /// generations do not count: all logs were synced in between.
+    /// Reads the entries from the floor of `life` on, in each file to the first that is not whole, and
+    /// behind it what others prove to be worth it. Those of other generations do not count: all logs
+    /// were synced in between.
     ///
     /// # Errors
     /// What the disk reports.
     pub(crate) fn read(
         disk: &D,
         directory: &Path,
-        floor: JournalPosition,
+        life: JournalLife,
     ) -> Result<Self, StorageFault> {
         let mut files = Vec::new();
         for path in files_in(disk, &folder_in(directory))? {
             let file = disk.open(&path).map_err(Action::Open.failed(&path))?;
             files.push((path, file));
         }
-        let mut entries: BTreeMap<JournalPosition, (LogId, Vec<Journalled>)> = BTreeMap::new();
+        let mut found = Found::default();
+        let mut unread = Ok(());
         for (number, (path, file)) in files.iter().enumerate() {
-            let read = read_file(number, file, floor, &mut entries);
-            read.map_err(Action::Read.failed(path))?;
+            let read = found.read_file(number, file, life);
+            unread = unread.and(read.map_err(Action::Read.failed(path)));
         }
+        let gaps = found.gaps(life);
+        if gaps.is_empty() {
+            // Who knows what is there. If something is missed, that is for those to know who are told.
+            unread?;
+        }
+        let behind = found.entries.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        let behind = JournalPosition { sequence: behind, ..life.floor };
+        let entries = found.believed();
         let count = entries.len() as u64;
-        let mut missing = None;
         let mut batches: BTreeMap<LogId, Vec<Journalled>> = BTreeMap::new();
-        for ((position, (log, found)), expected) in entries.into_iter().zip(floor.sequence..) {
-            if position.sequence != expected && missing.is_none() {
-                missing = Some(JournalPosition { sequence: expected, ..floor });
-            }
-            batches.entry(log).or_default().extend(found);
+        for (log, of_entry) in entries {
+            batches.entry(log).or_default().extend(of_entry);
         }
-        Ok(Self { files, batches, entries: count, missing })
+        Ok(Self { files, batches, entries: count, gaps, behind })
     }
 
     /// The batches of one life of a log from `void_below` on, in the order written.
@@ -137,42 +138,94 @@ impl<D: Disk> Replay<D> {
         self.entries
     }
 
-    /// The first entry that is missing although later ones are there: writing it was finished once.
-    pub(crate) fn missing(&self) -> Option<JournalPosition> {
-        self.missing
+    /// What is missing although it had been synced.
+    pub(crate) fn lost(&self) -> Option<LostEntries> {
+        let first = self.gaps.first()?.start;
+        let last = self.gaps.last()?.end.saturating_sub(1);
+        let count = self.gaps.iter().map(|gap| gap.end.saturating_sub(gap.start)).sum();
+        Some(LostEntries { first, last, count })
+    }
+
+    /// Whether any of what is missing lay between two entries; behind the floor if there is no first.
+    pub(crate) fn lost_between(
+        &self,
+        first: Option<JournalPosition>,
+        second: JournalPosition,
+    ) -> bool {
+        let begins_behind = |gap: &Range<u64>| first.is_none_or(|first| first.sequence < gap.start);
+        self.gaps.iter().any(|gap| begins_behind(gap) && gap.end <= second.sequence)
+    }
+
+    /// Behind the last entry that was found, believed or not.
+    pub(crate) fn behind(&self) -> JournalPosition {
+        self.behind
     }
 }
 
-/// Notes the entries of one file that count. Ends at the first that is not whole, and where an
-/// earlier use of the file shines through.
-fn read_file<F: DiskFile>(
-    number: usize,
-    file: &F,
-    floor: JournalPosition,
-    entries: &mut BTreeMap<JournalPosition, (LogId, Vec<Journalled>)>,
-) -> std::io::Result<()> {
-    let mut window = Window::new(file, file.len()?);
-    let mut at = 0;
-    let mut expected: Option<JournalPosition> = None;
-    loop {
-        let header = window.get(at, ENTRY_HEADER_LEN)?;
-        let Some(header) = EntryHeader::decode(&header) else { return Ok(()) };
-        let follows = expected.is_none_or(|expected| expected == header.position);
-        if header.position.generation != floor.generation || !follows {
-            return Ok(());
+/// The entries that count, by sequence, and what they prove.
+#[derive(Debug, Default)]
+struct Found {
+    entries: BTreeMap<u64, FoundEntry>,
+    /// All entries below this sequence had been synced.
+    synced_below: u64,
+}
+
+#[derive(Debug)]
+struct FoundEntry {
+    log: LogId,
+    batches: Vec<Journalled>,
+    order: Order,
+}
+
+impl Found {
+    fn read_file<F: DiskFile>(
+        &mut self,
+        number: usize,
+        file: &F,
+        life: JournalLife,
+    ) -> std::io::Result<()> {
+        let mut walk = Walk::new(file, life)?;
+        while let Some((Entry { header, batches, at }, order)) = walk.next() {
+            let position = header.position;
+            let proven = header.proof.map_or(0, |proof| proof.synced_below);
+            self.synced_below = self.synced_below.max(proven);
+            if life.floor <= position {
+                let batches = Place { file: number, at }.locate(position, &batches);
+                self.entries
+                    .insert(position.sequence, FoundEntry { log: header.log, batches, order });
+            }
         }
-        let entry = window.get(at, header.total_len())?;
-        if entry.len() < header.total_len() || !is_intact(&entry) {
-            return Ok(());
+        walk.into_unreadable().map_or(Ok(()), Err)
+    }
+
+    /// What is missing of what had been synced to the journal alone. Not known of a life of which only
+    /// the files are left: those that were used again leave gaps that harm nobody.
+    fn gaps(&self, life: JournalLife) -> Vec<Range<u64>> {
+        let Some(_) = life.mark else { return Vec::new() };
+        let from = life.floor.sequence.max(life.in_logs_below);
+        let synced = from..self.synced_below.max(from);
+        let there = self.entries.range(synced.clone()).map(|(sequence, _)| *sequence);
+        let mut next = from;
+        let mut gaps = Vec::new();
+        for sequence in there.chain(once(synced.end)) {
+            if next < sequence {
+                gaps.push(next..sequence);
+            }
+            next = sequence.saturating_add(1);
         }
-        if floor <= header.position {
-            let batches = entry.slice(ENTRY_HEADER_LEN..);
-            let place = Place { file: number, at: at + ENTRY_HEADER_LEN as u64 };
-            entries.insert(header.position, (header.log, place.locate(header.position, &batches)));
-        }
-        let sequence = header.position.sequence.saturating_add(1);
-        expected = Some(JournalPosition { sequence, ..header.position });
-        at = at.saturating_add(header.total_len() as u64);
+        gaps
+    }
+
+    /// What replay may add, in the order written. What lies behind damage is among it only if all before
+    /// it is there that had not been synced: else the damage may be a torn write of its own step, and
+    /// hold what belongs before it.
+    fn believed(self) -> impl ExactSizeIterator<Item = (LogId, Vec<Journalled>)> {
+        let Self { mut entries, synced_below } = self;
+        let in_turn = entries.range(synced_below..).zip(synced_below..);
+        let in_turn = in_turn.take_while(|((sequence, _), turn)| *sequence == turn).count() as u64;
+        let believed_below = synced_below.saturating_add(in_turn);
+        entries.retain(|sequence, it| it.order == Order::Whole || *sequence < believed_below);
+        entries.into_values().map(|entry| (entry.log, entry.batches))
     }
 }
 
@@ -206,3 +259,6 @@ impl Place {
         found
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use disk::{Disk, DiskFile};
@@ -9,6 +10,7 @@ use crate::checkpoint::JournalPosition;
 use crate::error::{Action, LogError, StorageFault};
 use crate::index::Index;
 use crate::meta::{Meta, Stage};
+use crate::name::parse_snapshot_file;
 use crate::scan::Window;
 use crate::segment::Segment;
 use crate::view::Piece;
@@ -42,15 +44,6 @@ enum Remembered {
     No,
 }
 
-/// Whom a log that is emptied knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    /// Those who wrote what was before its start, as is stored there.
-    BeforeStart,
-    /// What comes is another log's.
-    Nobody,
-}
-
 impl<D: Disk> Log<D> {
     /// Drops the batches that end beyond `end`, durably; returns where the log ends now, which is
     /// before `end` if that lies within a batch.
@@ -82,9 +75,14 @@ impl<D: Disk> Log<D> {
             Some(Cut { segment: 0, len: 0, end, .. }) if start <= end => {
                 return self.cut_to_start(meta.start_epoch, journal, now);
             }
-            Some(cut) if start <= cut.end => cut,
-            // The start lies within the batch that goes: nothing stays that readers may have.
-            Some(cut) => return self.cut_to_start(Some(cut.epoch), journal, now),
+            Some(cut) if start < cut.end => cut,
+            // The log starts there, or within the batch that goes: nothing stays that readers may have.
+            Some(cut) => {
+                let stays_before = 0 < cut.len || cut.end < start;
+                let before =
+                    if stays_before { Some(cut.epoch) } else { self.epoch_before(cut.segment) };
+                return self.cut_to_start(before, journal, now);
+            }
             None => return self.cut_to_start(meta.start_epoch, journal, now),
         };
         // Everything up to the end was just synced, so what stays is known to be.
@@ -107,7 +105,7 @@ impl<D: Disk> Log<D> {
         let start = self.log_start();
         let known = self.producers_before(start, now).map_err(judge)?;
         self.store_snapshot_at_start(&known, start_epoch).map_err(judge)?;
-        self.empty(start, start_epoch, journal, Known::BeforeStart)?;
+        self.empty(start, start_epoch, journal, Stage::CuttingToStart)?;
         self.producers = known;
         Ok(start)
     }
@@ -118,7 +116,7 @@ impl<D: Disk> Log<D> {
         start: Offset,
         journal: JournalPosition,
     ) -> Result<(), Failure<LogError>> {
-        self.empty(start, None, journal, Known::Nobody)
+        self.empty(start, None, journal, Stage::Resetting)
     }
 
     fn empty(
@@ -126,14 +124,14 @@ impl<D: Disk> Log<D> {
         start: Offset,
         start_epoch: Option<LeaderEpoch>,
         journal: JournalPosition,
-        known: Known,
+        stage: Stage,
     ) -> Result<(), Failure<LogError>> {
         let before = self.meta.current();
         let meta = Meta {
             log_start: start,
             recovery_point: start,
             start_epoch,
-            stage: Stage::Resetting,
+            stage,
             cuts: before.cuts.saturating_add(1),
             void_below: journal,
             ..before
@@ -146,11 +144,14 @@ impl<D: Disk> Log<D> {
         self.synced_end = start;
         self.cuts += 1;
         self.publish_segments();
-        let known_at = match known {
-            Known::BeforeStart => Some(start),
-            Known::Nobody => None,
-        };
+        let known_at = (stage == Stage::CuttingToStart).then_some(start);
         self.remove_files(dropped.iter().rev(), known_at).map_err(Failure::Broken)?;
+        if stage == Stage::Resetting {
+            // Those that belong to no segment, too: where the log grows to their offsets again they would
+            // pass for what is known there.
+            self.names.note();
+            forget_producers(&self.disk, &self.folder.path).map_err(Failure::Broken)?;
+        }
         self.sync_names().map_err(Failure::Broken)?;
         let live = Meta { stage: Stage::Live, ..meta };
         self.meta.write(&self.folder.path, live).map_err(Failure::Broken)
@@ -206,12 +207,35 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    /// Removes what a start finds wholly before where the log begins: a deletion that a crash undid, or
+    /// what is left of a segment of which only the journal holds the rest. With the next segment it
+    /// would be done with, and whom it knows forgotten. It stays where there is no room to store that.
+    pub(super) fn let_go(&mut self) -> Result<(), StorageFault> {
+        if self.segments.is_empty() || self.log_start() < self.end {
+            return Ok(());
+        }
+        if !self.producers.is_empty() {
+            match self.store_snapshot() {
+                Err(fault) if fault.is_out_of_space() => return Ok(()),
+                stored => stored?,
+            }
+        }
+        let meta = Meta { start_epoch: self.last_epoch(), ..self.meta.current() };
+        self.meta.write(&self.folder.path, meta)?;
+        let removed = std::mem::take(&mut self.segments);
+        self.publish_segments();
+        self.remove_files(removed.iter(), None)
+    }
+
     /// Stores who wrote what lies before that segment, or before the end if there is none.
     fn remember_before(&mut self, segment: usize) -> Result<(), StorageFault> {
-        match self.segments.get_mut(segment) {
-            None => self.store_snapshot(),
-            Some(first) => first.store_producers(),
+        if segment == self.segments.len() {
+            return self.store_snapshot();
         }
+        if 0 < segment {
+            self.recall_before(segment)?;
+        }
+        self.segments.get_mut(segment).map_or(Ok(()), Tracked::store_producers)
     }
 
     fn write_meta(&mut self, meta: Meta) -> Result<(), Failure<LogError>> {
@@ -331,10 +355,18 @@ fn judge(fault: StorageFault) -> Failure<LogError> {
     }
 }
 
-pub(super) fn remove_if_there<D: Disk>(
-    disk: &D,
-    path: &std::path::Path,
-) -> Result<(), StorageFault> {
+/// Removes all that is stored of producers. Not durable by itself.
+pub(super) fn forget_producers<D: Disk>(disk: &D, folder: &Path) -> Result<(), StorageFault> {
+    for entry in disk.list(folder).map_err(Action::List.failed(folder))? {
+        if entry.name.to_str().and_then(parse_snapshot_file).is_some() {
+            let path = folder.join(entry.name);
+            disk.remove_file(&path).map_err(Action::Remove.failed(&path))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn remove_if_there<D: Disk>(disk: &D, path: &Path) -> Result<(), StorageFault> {
     match disk.remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

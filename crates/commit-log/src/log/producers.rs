@@ -129,6 +129,27 @@ impl<D: Disk> Log<D> {
         Ok(states)
     }
 
+    /// Makes sure that it is known whom the log knew when a segment was begun. It is stored, or in memory
+    /// until then, unless a crash took it from there while a later segment's was stored already.
+    pub(super) fn recall_before(&mut self, segment: usize) -> Result<(), StorageFault> {
+        let (Some(point), Some(tracked)) = (self.point_before(segment), self.segments.get(segment))
+        else {
+            return Ok(());
+        };
+        if tracked.snapshot.is_some() || self.snapshot_for(None, point)?.is_some() {
+            return Ok(());
+        }
+        // Not before any of them was active, which is all that counts.
+        let last_written =
+            self.segments.last().map_or(tracked.piece.written, |it| it.piece.written);
+        let known = self.producers_before(tracked.piece.base(), last_written)?;
+        let snapshot = Snapshot::from(known.snapshot(point));
+        if let Some(tracked) = self.segments.get_mut(segment) {
+            tracked.snapshot = Some(snapshot);
+        }
+        Ok(())
+    }
+
     /// What the newest snapshot knew that is right, of those before which so many segments lie or
     /// fewer.
     fn newest_snapshot(&self, below: usize, now: Timestamp) -> Result<Recalled, StorageFault> {
@@ -166,9 +187,7 @@ impl<D: Disk> Log<D> {
     /// What a snapshot must have as its point that is right where a segment begins.
     fn point_before(&self, index: usize) -> Option<SnapshotPoint> {
         let base = self.segments.get(index)?.piece.base();
-        let before = index.checked_sub(1).and_then(|before| self.segments.get(before));
-        let last_epoch = before.map(|before| before.piece.epoch());
-        Some(self.point_at(base, last_epoch.or(self.meta.current().start_epoch)))
+        Some(self.point_at(base, self.epoch_before(index)))
     }
 
     /// A snapshot that is right for the log at `point`, out of memory or of its file.

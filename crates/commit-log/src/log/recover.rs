@@ -9,9 +9,9 @@ use std::sync::Arc;
 use disk::{Disk, DiskFile, EntryKind};
 use types::{LeaderEpoch, Offset, Timestamp};
 
-use super::cut::remove_if_there;
+use super::cut::{forget_producers, remove_if_there};
 use super::{Failure, FileWrite, Log, SegmentStage, Tracked};
-use crate::checkpoint::{Checkpoint, JournalPosition};
+use crate::checkpoint::{Checkpoint, JournalLife};
 use crate::config::LogConfig;
 use crate::directory::{Append, AppendAt};
 use crate::duty::Changes;
@@ -120,8 +120,8 @@ impl From<StorageFault> for Unrecovered {
 pub(crate) struct Past<D: Disk> {
     /// `None` if there is none: nothing was checkpointed yet, or it was lost.
     pub(crate) checkpoint: Option<Checkpoint>,
-    /// First entry of the journal that counts.
-    pub(crate) floor: JournalPosition,
+    /// Which entries of the journal count.
+    pub(crate) life: JournalLife,
     pub(crate) replay: Replay<D>,
 }
 
@@ -156,19 +156,24 @@ pub(crate) fn recover<D: Disk>(
     let before = match meta.current() {
         // Nothing is promised any more of what is being dropped. The file is about to say that the
         // log is live, and must not promise it again then.
-        dropped @ Meta { stage: Stage::Resetting, log_start, .. } => {
+        dropped @ Meta { stage: Stage::Resetting | Stage::CuttingToStart, log_start, .. } => {
             Meta { recovery_point: log_start, ..dropped }
         }
-        live => Meta { recovery_point: past.recovery_point(live), ..live },
+        live @ Meta { stage: Stage::Live, .. } => {
+            Meta { recovery_point: past.recovery_point(live), ..live }
+        }
     };
-    if before.stage == Stage::Resetting {
+    if before.stage != Stage::Live {
         remove(disk, folder, names.drain(..).rev(), &[before.log_start])?;
+        if before.stage == Stage::Resetting {
+            forget_producers(disk, folder)?;
+        }
         // Durably, before the file says that the log is live: a second loss of power would bring them
         // back into it.
         disk.sync_dir(folder).map_err(Action::Sync.failed(folder))?;
     }
     let found = Found::read(disk, folder, names, config, before)?;
-    let journalled = found.beyond(past.replay.of(before.log_id, before.void_below));
+    let journalled = found.beyond(&past.replay, before);
     found.judge(folder, before, &journalled)?;
     let Found { mut segments, stale, torn, torn_bytes, flaw, start_epoch, end } = found;
 
@@ -202,7 +207,14 @@ pub(crate) fn recover<D: Disk>(
     let mut log = Log::assemble(disk, folder, key, config.clone(), meta, segments);
     let replayed = journalled.batches.len() as u64;
     log.restore_producers(now)?;
+    log.let_go()?;
     log.replay(&journalled, &past.replay, now)?;
+    if journalled.given_up == GivenUp::BehindGap {
+        // Once what comes before the gap is durable: or it would follow what comes now, if the journal
+        // is kept.
+        let void = Meta { void_below: past.replay.behind(), ..log.meta.current() };
+        log.meta.write(folder, void)?;
+    }
     let outcome =
         Recovered::Usable { start: before.log_start, end: log.end(), torn_tail, replayed };
     Ok((log, RecoveredLog { log: key, outcome }))
@@ -435,18 +447,26 @@ impl<D: Disk> Found<D> {
     }
 
     /// The batches of the journal that lie beyond the valid end of the files, as far as they follow
-    /// it without a gap.
-    fn beyond<'a>(&self, batches: impl Iterator<Item = &'a Journalled>) -> Beyond {
+    /// it without a gap. A gap where the journal lost entries ends the log: whoever trusted the directory
+    /// put up with that.
+    fn beyond(&self, replay: &Replay<D>, meta: Meta) -> Beyond {
         let mut end = self.end;
         let mut epoch = self.segments.last().map(|last| last.piece.epoch()).or(self.start_epoch);
-        let mut beyond = Beyond { batches: Vec::new(), end, behind_gap: None };
-        for batch in batches.filter(|batch| self.end < batch.end) {
+        let mut beyond =
+            Beyond { batches: Vec::new(), end, behind_gap: None, given_up: GivenUp::Nothing };
+        let mut before = None;
+        for batch in replay.of(meta.log_id, meta.void_below) {
             if batch.base == end && epoch <= Some(batch.epoch) {
                 (end, epoch) = (batch.end, Some(batch.epoch));
                 beyond.batches.push(*batch);
             } else if end < batch.end {
+                if end < batch.base && replay.lost_between(before, batch.position) {
+                    beyond.given_up = GivenUp::BehindGap;
+                    break;
+                }
                 beyond.behind_gap = beyond.behind_gap.max(Some(batch.end));
             }
+            before = Some(batch.position);
         }
         Beyond { end, ..beyond }
     }
@@ -474,6 +494,15 @@ struct Beyond {
     end: Offset,
     /// Where batches end that do not follow.
     behind_gap: Option<Offset>,
+    given_up: GivenUp,
+}
+
+/// What the journal holds of a log, and is not to be added to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivenUp {
+    Nothing,
+    /// What belongs between is lost.
+    BehindGap,
 }
 
 impl<D: Disk> Log<D> {

@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 
 use commit_log::{
     Append, AppendAt, AppendError, Appended, BallastConfig, Directory, DirectoryConfig,
-    DirectoryError, JournalConfig, LogConfig, LogError, LogKey, LogReader, Recovered, UpkeepScope,
-    WriteBufferConfig,
+    DirectoryError, Fresh, JournalConfig, LogConfig, LogError, LogKey, LogReader, Recovered,
+    UpkeepScope, WriteBufferConfig,
 };
 use disk::{Disk, FaultyDisk, Operation, PlannedFault};
-use record::{Batch, BatchBuilder, Batches, Compression};
+use record::{Batch, BatchBuilder, BatchProducer, Batches, Compression};
 use types::{DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, Timestamp, TopicId};
 
 /// One record as a reader finds it: its offset, the epoch of its batch, and what it says.
 pub(crate) type Found = (u64, u32, u64);
 
 pub(crate) const DATA: &str = "/data";
+
+pub(crate) const FRESH: Fresh = Fresh::from_random([[1; 16], *b"a journal's mark"]);
 
 pub(crate) fn offset(raw: u64) -> Offset {
     Offset::new(raw)
@@ -71,7 +73,15 @@ pub(crate) fn fault(operation: Operation) -> PlannedFault {
 
 /// A batch whose records say `words`, each at the time of its word.
 pub(crate) fn batch(words: &[u64]) -> Batch {
+    batch_of(None, words)
+}
+
+/// The same, by a producer.
+pub(crate) fn batch_of(producer: Option<BatchProducer>, words: &[u64]) -> Batch {
     let mut builder = BatchBuilder::new(Compression::None);
+    if let Some(producer) = producer {
+        builder.produced_by(producer);
+    }
     for word in words {
         let time = millis(i64::try_from(*word).unwrap());
         builder.push(time, None, Some(&word.to_be_bytes()), &[]).unwrap();
@@ -210,10 +220,14 @@ impl Lab {
             ballast: BallastConfig { bytes: self.ballast_bytes, percent: 100 },
             trusted: self.trusted,
         };
-        let id = DirectoryId::from_bytes([1; 16]);
-        let opened = Directory::open(self.disk.clone(), Path::new(DATA), config, id, self.now)?;
+        let opened = Directory::open(self.disk.clone(), Path::new(DATA), config, FRESH, self.now)?;
         self.directory = Some(opened);
         Ok(())
+    }
+
+    /// The process ends as it should.
+    pub(crate) fn close(&mut self) {
+        self.directory.take().unwrap().close().unwrap();
     }
 
     /// The process dies and is started again; the machine goes on.

@@ -1,129 +1,29 @@
 //! Random histories of two logs, held against lists in memory.
 
+mod event;
 mod model;
-
-use std::num::NonZeroUsize;
+mod producer;
 
 use commit_log::{
     Append, AppendAt, JournalConfig, LogConfig, LogError, Room, StorageFault, Upkeep, UpkeepScope,
-    WriteBufferConfig,
 };
 use disk::FaultyDisk;
 use proptest::prelude::*;
 use types::{Durability, LeaderEpoch, Timestamp};
 
-use crate::harness::{Found, Lab, batch, key, millis, offset, read_all, records};
+use crate::harness::{Found, Lab, key, millis, offset, read_all, records};
+use event::{Event, event, journal};
 use model::Model;
+use producer::Producer;
 
 const LOGS: usize = 2;
 /// Some segments.
 const BALLAST: u64 = 2_000;
-const LOW: Room = Room::Low { free: 0, needed: 1 };
-const CRITICAL: Room = Room::Critical { free: 0, needed: 1 };
-
-/// One thing that happens. Positions are fractions of what is there, in 256ths.
-#[derive(Clone, Debug)]
-enum Event {
-    /// One group commit: for each log, how many records in how many batches.
-    Step {
-        batches: [Vec<u8>; LOGS],
-        new_epoch: bool,
-    },
-    Truncate {
-        log: usize,
-        to: u8,
-    },
-    Reset {
-        log: usize,
-        to: u8,
-    },
-    Advance {
-        log: usize,
-        to: u8,
-    },
-    Roll {
-        log: usize,
-    },
-    Switch {
-        log: usize,
-        durability: Durability,
-    },
-    Upkeep {
-        later_ms: u16,
-    },
-    /// A round of upkeep begins, to be run and finished by later events.
-    BeginUpkeep {
-        scope: UpkeepScope,
-    },
-    RunUpkeep,
-    FinishUpkeep,
-    /// Logs are deleted, together, and made again.
-    Recreate {
-        logs: Vec<usize>,
-    },
-    Read {
-        log: usize,
-        from: u8,
-        max_bytes: u16,
-    },
-    Full {
-        room: Option<u8>,
-    },
-    /// How much room there is said to be.
-    Room(Room),
-    /// The ballast is made, or given up.
-    Ballast {
-        is_kept: bool,
-    },
-    Kill,
-    LosePower,
-    /// The next loss of power is followed by another, during the recovery, after so many operations.
-    LosePowerTwice {
-        operations: u8,
-    },
-    /// Power is lost after so many operations.
-    CutPowerAfter {
-        operations: u8,
-    },
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let log = 0..LOGS;
-    let durability = prop_oneof![Just(Durability::Fsync), Just(Durability::PageCache)];
-    let batches = || prop::collection::vec(1_u8..4, 0..4);
-    prop_oneof![
-        10 => (batches(), batches(), any::<bool>()).prop_map(|(one, other, new_epoch)|
-            Event::Step { batches: [one, other], new_epoch }),
-        2 => (log.clone(), any::<u8>()).prop_map(|(log, to)| Event::Truncate { log, to }),
-        1 => (log.clone(), any::<u8>()).prop_map(|(log, to)| Event::Reset { log, to }),
-        2 => (log.clone(), any::<u8>()).prop_map(|(log, to)| Event::Advance { log, to }),
-        1 => log.clone().prop_map(|log| Event::Roll { log }),
-        1 => (log.clone(), durability).prop_map(|(log, durability)|
-            Event::Switch { log, durability }),
-        2 => (0_u16..700).prop_map(|later_ms| Event::Upkeep { later_ms }),
-        1 => prop::collection::btree_set(log.clone(), 1..=LOGS)
-            .prop_map(|logs| Event::Recreate { logs: logs.into_iter().collect() }),
-        2 => prop_oneof![Just(UpkeepScope::Everything), Just(UpkeepScope::Journal)]
-            .prop_map(|scope| Event::BeginUpkeep { scope }),
-        2 => Just(Event::RunUpkeep),
-        2 => Just(Event::FinishUpkeep),
-        3 => (log, any::<u8>(), 0_u16..600).prop_map(|(log, from, max_bytes)|
-            Event::Read { log, from, max_bytes }),
-        2 => prop::option::of(any::<u8>()).prop_map(|room| Event::Full { room }),
-        1 => prop_oneof![2 => Just(Room::Ample), 1 => Just(LOW), 1 => Just(CRITICAL)]
-            .prop_map(Event::Room),
-        1 => any::<bool>().prop_map(|is_kept| Event::Ballast { is_kept }),
-        1 => Just(Event::Kill),
-        2 => Just(Event::LosePower),
-        2 => (0_u8..60).prop_map(|operations| Event::LosePowerTwice { operations }),
-        2 => (0_u8..30).prop_map(|operations| Event::CutPowerAfter { operations }),
-    ]
-}
 
 /// A round of upkeep on its way.
 enum Round {
     None,
-    Begun(Upkeep<FaultyDisk>),
+    Begun(Box<Upkeep<FaultyDisk>>),
     Run(commit_log::UpkeepDone<FaultyDisk>),
 }
 
@@ -135,6 +35,8 @@ struct Story {
     next_word: u64,
     /// After how many operations the recovery from the next loss of power meets another.
     again_after: Option<u8>,
+    /// What the disk holds at the most.
+    capacity: Option<u64>,
 }
 
 impl Story {
@@ -156,8 +58,8 @@ impl Story {
         lab.create(0);
         lab.create(1);
         let models = [Model::new(), Model::new()];
-        let (round, again_after) = (Round::None, None);
-        let mut story = Self { lab, round, models, epoch: 1, next_word: 0, again_after };
+        let (round, again_after, capacity) = (Round::None, None, None);
+        let mut story = Self { lab, round, models, epoch: 1, next_word: 0, again_after, capacity };
         if journal.is_some() {
             // The first step that suits the journal asks for its files.
             story.step(&[vec![1], vec![1]], false);
@@ -193,8 +95,9 @@ impl Story {
             Event::Recreate { logs } => self.recreate(logs),
             Event::Read { log, from, max_bytes } => self.read(*log, *from, *max_bytes),
             Event::Full { room } => {
-                self.lab.disk.set_capacity(room.map(|room| 100 * u64::from(room)));
+                self.set_capacity(room.map(|room| 100 * u64::from(room)));
             }
+            Event::Again { log, producer, back } => self.again(*log, *producer, *back),
             Event::Room(room) => self.lab.directory().set_room(*room),
             Event::Ballast { is_kept } => self.ballast(*is_kept),
             Event::Kill => self.kill(),
@@ -224,7 +127,7 @@ impl Story {
             appends.push(Append {
                 log: Self::key(log),
                 epoch: LeaderEpoch::new(self.epoch),
-                batches: words.iter().map(|words| batch(words)).collect(),
+                batches: self.producer(log).batches(&words),
                 at,
             });
             written.push(self.place(log, &words));
@@ -233,6 +136,11 @@ impl Story {
         let answers = self.lab.step(&appends);
         let dead = self.lab.disk.is_without_power();
         for (log, (answer, batches)) in answers.into_iter().zip(written).enumerate() {
+            let sent = &appends[log].batches;
+            let base = self.models[log].end;
+            if answer.is_ok() || dead {
+                self.producer(log).wrote(sent, base);
+            }
             let model = &mut self.models[log];
             match answer {
                 Ok(answer) => {
@@ -256,6 +164,30 @@ impl Story {
                 Err(error) => assert!(error.to_string().contains("full"), "{error}"),
             }
         }
+    }
+
+    /// The one whose turn it is.
+    fn producer(&mut self, log: usize) -> &mut Producer {
+        &mut self.models[log].producers[self.epoch as usize % 2]
+    }
+
+    /// What a log has is told, and not written again.
+    fn again(&mut self, log: usize, producer: usize, back: usize) {
+        let sent = self.models[log].producers[producer].known().nth(back).cloned();
+        let Some(sent) = sent else { return };
+        let (key, epoch) = (Self::key(log), LeaderEpoch::new(self.epoch));
+        let batches = vec![sent.batch];
+        let append = Append { log: key, epoch, batches, at: AppendAt::End };
+        let answer = self.lab.step(&[append]).pop().unwrap();
+        if !self.lab.disk.is_without_power() {
+            let answer = answer.expect("a duplicate needs no room");
+            assert_eq!((answer.base_offset.get(), answer.end.get()), (sent.base, sent.end));
+        }
+    }
+
+    fn set_capacity(&mut self, capacity: Option<u64>) {
+        self.capacity = capacity;
+        self.lab.disk.set_capacity(capacity);
     }
 
     fn words(&mut self, count: u8) -> Vec<u64> {
@@ -290,7 +222,6 @@ impl Story {
                 let mut cut = model.clone();
                 cut.truncate(to.max(model.start));
                 model.durable = model.durable.min(cut.end);
-                model.may_be_reset = (cut.end <= model.start).then_some(model.start);
             }
             Err(LogError::OutOfRange { .. }) => assert!(to < model.start),
             Err(error) => assert!(matches!(error, LogError::Full { .. }), "{error}"),
@@ -311,9 +242,11 @@ impl Story {
 
     fn advance(&mut self, log: usize, to: u8) {
         let to = self.position(log, to);
+        let has_room = self.capacity.is_none() && self.lab.directory().room() == Room::Ample;
         let advanced = self.lab.directory().advance_log_start(Self::key(log), offset(to));
         let dead = self.lab.disk.is_without_power();
         let model = &mut self.models[log];
+        model.may_forget |= !has_room;
         match advanced {
             Ok(()) if model.start < to => {
                 model.start = to;
@@ -351,7 +284,7 @@ impl Story {
         let now = self.lab.now;
         if let Some(upkeep) = self.lab.directory().begin_upkeep(now, scope).unwrap() {
             assert!(matches!(self.round, Round::None), "two rounds at once");
-            self.round = Round::Begun(upkeep);
+            self.round = Round::Begun(Box::new(upkeep));
         }
     }
 
@@ -394,7 +327,7 @@ impl Story {
         if self.lab.try_create(key).is_err() {
             // Without power it may be there or not; on a full disk it is not.
             if !self.lab.disk.is_without_power() {
-                self.lab.disk.set_capacity(None);
+                self.set_capacity(None);
                 self.lab.directory().set_room(Room::Ample);
                 let made = self.lab.try_create(key).is_ok();
                 assert!(made || self.lab.disk.is_without_power());
@@ -446,7 +379,7 @@ impl Story {
     }
 
     fn lose_power(&mut self) {
-        self.lab.disk.set_capacity(None);
+        self.set_capacity(None);
         if let Some(operations) = self.again_after.take() {
             self.lab.disk.lose_power();
             self.lab.disk.cut_power_after(u32::from(operations));
@@ -473,6 +406,9 @@ impl Story {
             model.recovered(reader.log_start().get(), reader.end().get(), &found);
             // A start goes by the directory's configuration until it is told otherwise.
             model.durability = Durability::Fsync;
+            for producer in 0..2 {
+                self.again(log, producer, 0);
+            }
         }
     }
 
@@ -523,23 +459,6 @@ impl Story {
             );
         }
     }
-}
-
-fn journal() -> impl Strategy<Value = Option<JournalConfig>> {
-    let buffers = (0_usize..800, 0_usize..2000);
-    let config = (2_usize..5, 200_u64..1500, 100_u64..600, 1_usize..3, buffers);
-    prop::option::weighted(
-        0.8,
-        config.prop_map(|(files, file_bytes, large_append_bytes, few_logs, (log_bytes, bytes))| {
-            JournalConfig {
-                files: NonZeroUsize::new(files).unwrap(),
-                file_bytes,
-                large_append_bytes,
-                few_logs: NonZeroUsize::new(few_logs).unwrap(),
-                write_buffers: WriteBufferConfig { log_bytes, bytes },
-            }
-        }),
-    )
 }
 
 /// How many histories: thousands, or what `DOHLE_HISTORIES` says.

@@ -15,6 +15,7 @@ use crate::harness::{
 };
 
 mod checkpoint;
+mod rot;
 
 const SEEDS: u64 = 150;
 
@@ -469,22 +470,6 @@ fn a_torn_journal_costs_nothing_that_was_answered() {
         assert!(words.len() >= if answered { 4 } else { 2 }, "seed {seed}: {words:?}");
         assert_eq!(words, (0..words.len() as u64).collect::<Vec<_>>(), "seed {seed}");
     }
-}
-
-#[test]
-fn a_rotten_journal_is_noticed() {
-    let mut lab = Lab::journalled(1, fsync());
-    let mut word = 0;
-    while !lab.directory().needs_upkeep() {
-        lab.journal(1, &[word]);
-        word += 1;
-    }
-    // The last one went to the next file.
-    let files = lab.journal_files();
-    assert!(!lab.directory().journal_found().is_damaged);
-    lab.disk.rot(&files[0], 10).unwrap();
-    lab.kill();
-    assert!(lab.directory().journal_found().is_damaged);
 }
 
 #[test]

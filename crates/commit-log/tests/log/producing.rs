@@ -6,7 +6,7 @@ use record::{Batch, BatchBuilder, BatchProducer, Compression};
 use types::{Durability, LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 
 use crate::harness::{
-    Lab, SMALL_BUFFERS, append, folder, key, millis, offset, one_segment, small_segments,
+    Lab, SMALL_BUFFERS, append, fault, folder, key, millis, offset, one_segment, small_segments,
 };
 
 const SEEDS: u64 = 100;
@@ -259,12 +259,93 @@ fn a_producer_is_known_where_a_crash_brought_back_what_had_been_deleted() {
         // A segment of its own, and no upkeep.
         lab.step(&[append(0, 2, &[&[5]])]).pop().unwrap().unwrap();
         lab.directory().advance_log_start(key(0), offset(2)).unwrap();
-        lab.lose_power();
+        lab.disk.lose_power();
         back += lab.segments().len();
+        lab.kill();
         lies_in_place(&mut lab, 3, 0);
         assert_eq!(lab.reader().end(), offset(2), "seed {seed}");
     }
     assert_ne!(back, 0);
+}
+
+#[test]
+fn a_producer_is_known_though_a_deletion_that_went_further_was_broken_off() {
+    let mut broken_off = 0;
+    for operations in 0..12 {
+        let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+        // Three segments.
+        lies_in_place(&mut lab, 1, 0);
+        lab.append(2, &[&[5]]).unwrap();
+        lab.append(3, &[&[6]]).unwrap();
+        lab.disk.cut_power_after(operations);
+        let deleted = lab.directory().advance_log_start(key(0), offset(2)).is_ok();
+        lab.lose_power();
+        if lab.reader().log_start() == offset(0) {
+            broken_off += u32::from(!deleted);
+            lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+            // With it goes what the first deletion had stored.
+            lab.truncate(key(0), offset(2)).unwrap();
+            lies_in_place(&mut lab, 4, 0);
+            lab.kill();
+        }
+        lies_in_place(&mut lab, 4, 0);
+    }
+    assert!(broken_off > 3, "{broken_off}");
+}
+
+#[test]
+fn a_producer_is_known_where_only_the_journal_holds_the_log_from_its_start_on() {
+    for seed in 0..SEEDS {
+        let mut lab = Lab::buffered(seed, one_segment(Durability::Fsync), SMALL_BUFFERS);
+        lies_in_place(&mut lab, 1, 0);
+        lab.directory().roll(key(0)).unwrap();
+        lab.append(1, &[&[5]]).unwrap();
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        lab.directory().advance_log_start(key(0), offset(2)).unwrap();
+        lab.append(1, &[&[6]]).unwrap();
+        // The first of these puts what the journal holds into a segment of its own.
+        for _ in 0..2 {
+            lab.lose_power();
+        }
+        lies_in_place(&mut lab, 1, 0);
+        assert_eq!(lab.words(), [6], "seed {seed}");
+    }
+}
+
+#[test]
+fn j11_a_log_that_is_cut_to_where_a_batch_ends_and_it_starts_knows_who_wrote_before_it() {
+    let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+    (0..4).for_each(|sequence| lies_in_place(&mut lab, 1, sequence));
+    lab.directory().advance_log_start(key(0), offset(2)).unwrap();
+    lab.truncate(key(0), offset(2)).unwrap();
+    lies_in_place(&mut lab, 2, 2);
+    lab.kill();
+    (0..4).for_each(|sequence| lies_in_place(&mut lab, 2, sequence));
+    assert_eq!(lab.words(), [2, 3]);
+}
+
+#[test]
+fn a_log_that_is_reset_knows_nobody_however_far_it_grows_again() {
+    for breaks_off in [false, true] {
+        let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+        lies_in_place(&mut lab, 1, 0);
+        // Where it starts now it is stored who wrote before.
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        if breaks_off {
+            let path_contains = ".producers".to_owned();
+            lab.disk.fail(PlannedFault { path_contains, ..fault(Operation::Remove) });
+            lab.directory().reset(key(0), offset(0)).unwrap_err();
+            lab.trusted = Some(types::DirectoryId::from_bytes([1; 16]));
+            lab.lose_power();
+        } else {
+            lab.directory().reset(key(0), offset(0)).unwrap();
+        }
+        lab.append(1, &[&[7, 8]]).unwrap();
+        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+        lab.kill();
+        let answer = send(&mut lab, 2, 0).unwrap();
+        assert_eq!(answer.base_offset, offset(2), "taken for what it wrote before the reset");
+    }
 }
 
 #[test]
@@ -279,8 +360,9 @@ fn a_producer_stays_known_where_a_crash_brought_back_what_had_been_deleted_and_o
         lab.directory().advance_log_start(key(0), offset(2)).unwrap();
         // Of the epoch of what may come back; in the journal alone.
         lab.append(2, &[&[6]]).unwrap();
-        lab.lose_power();
-        back += usize::from(lab.segments() == ["00000000000000000001-2.log"]);
+        lab.disk.lose_power();
+        back += usize::from(lab.segments().contains(&"00000000000000000001-2.log".to_owned()));
+        lab.kill();
         lab.kill();
         lies_in_place(&mut lab, 3, 0);
         assert_eq!(lab.words(), [6], "seed {seed}");

@@ -10,13 +10,12 @@ use commit_log::{
     Upkeep, UpkeepScope,
 };
 use disk::RealDisk;
-use types::{DirectoryId, Durability, LogId, Offset};
+use types::{Durability, LogId, Offset};
 
-use crate::harness::{append, key, millis, offset, read_all, records, small_segments};
+use crate::harness::{FRESH, append, key, millis, offset, read_all, records, small_segments};
 
 fn open(path: &Path) -> Result<Directory<RealDisk>, DirectoryError> {
-    let id = DirectoryId::from_bytes([1; 16]);
-    Directory::open(RealDisk, path, DirectoryConfig::default(), id, millis(0))
+    Directory::open(RealDisk, path, DirectoryConfig::default(), FRESH, millis(0))
 }
 
 fn create(directory: &mut Directory<RealDisk>, partition: u32, config: &LogConfig) {
@@ -55,8 +54,7 @@ fn hundreds_of_logs_go_through_the_journal_while_another_thread_syncs_them() {
     let open = || {
         let journal = JournalConfig { file_bytes: 100_000, ..JournalConfig::default() };
         let config = DirectoryConfig { journal: Some(journal), ..DirectoryConfig::default() };
-        let id = DirectoryId::from_bytes([1; 16]);
-        Directory::open(RealDisk, dir.path(), config, id, millis(0)).unwrap()
+        Directory::open(RealDisk, dir.path(), config, FRESH, millis(0)).unwrap()
     };
     let mut directory = open();
     let new = |partition: u32| {

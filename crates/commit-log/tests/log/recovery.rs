@@ -268,7 +268,7 @@ fn a_second_process_is_told_who_has_the_directory() {
         lab.disk.clone(),
         DATA.as_ref(),
         commit_log::DirectoryConfig::default(),
-        types::DirectoryId::from_bytes([2; 16]),
+        crate::harness::FRESH,
         lab.now,
     );
     let Err(error @ DirectoryError::InUse { .. }) = second else { panic!("two writers") };

@@ -142,7 +142,7 @@ fn open(
         disk: disk.clone(),
         dir: Path::new("/c"),
         store: Arc::clone(store) as _,
-        fresh: [[1; 16], [2; 16], [3; 16]],
+        fresh: [[1; 16], [2; 16], [3; 16], [4; 16]],
         now: Timestamp::from_millis(0),
     };
     let (replica, state) = Replica::open(recovery).unwrap();

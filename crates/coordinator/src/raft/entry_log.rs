@@ -4,12 +4,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use commit_log::{
-    Append, AppendAt, Directory, DirectoryConfig, LogConfig, LogKey, LogReader, Recovered,
+    Append, AppendAt, Directory, DirectoryConfig, Fresh, LogConfig, LogKey, LogReader, Recovered,
 };
 use disk::Disk;
 use raft::prelude::Entry;
 use record::Batches;
-use types::{DirectoryId, Durability, LogId, Offset, PartitionId, Timestamp, TopicId};
+use types::{Durability, LogId, Offset, PartitionId, Timestamp, TopicId};
 
 use super::codec::{entry_from_batch, entry_to_batch, term_to_epoch};
 use super::error::RaftError;
@@ -33,7 +33,7 @@ impl<D: Disk> EntryLog<D> {
         disk: D,
         path: &Path,
         start: u64,
-        fresh: [[u8; 16]; 2],
+        fresh: [[u8; 16]; 3],
         now: Timestamp,
     ) -> Result<Self, RaftError> {
         let log = LogConfig {
@@ -42,9 +42,9 @@ impl<D: Disk> EntryLog<D> {
             ..LogConfig::default()
         };
         let config = DirectoryConfig { log: log.clone(), ..DirectoryConfig::default() };
-        let [directory_id, log_id] = fresh;
-        let directory_id = DirectoryId::from_bytes(directory_id);
-        let mut directory = Directory::open(disk, path, config, directory_id, now)?;
+        let [directory_id, journal_mark, log_id] = fresh;
+        let fresh = Fresh::from_random([directory_id, journal_mark]);
+        let mut directory = Directory::open(disk, path, config, fresh, now)?;
         if directory.recovered().iter().any(|log| matches!(log.outcome, Recovered::Damaged(_))) {
             return Err(RaftError::LogDamaged { path: path.to_owned() });
         }

@@ -28,7 +28,7 @@ pub(crate) struct Recovery<'a, D> {
     /// Where checkpoints are kept.
     pub(crate) store: Arc<dyn KvStore>,
     /// Random bytes, for the ids of what is made.
-    pub(crate) fresh: [[u8; 16]; 3],
+    pub(crate) fresh: [[u8; 16]; 4],
     pub(crate) now: Timestamp,
 }
 
@@ -38,14 +38,14 @@ impl<D: Disk> Recovery<'_, D> {
     ///
     /// Everything that raft would panic on is checked here (rule C3).
     pub(super) fn open(self) -> Result<RaftStorage<D>, RaftError> {
-        let [fresh_raft_id, directory_id, log_id] = self.fresh;
+        let [fresh_raft_id, of_log @ ..] = self.fresh;
         let checkpoints = Checkpoints::new(Arc::clone(&self.store));
         let path = self.dir.join("hard-state");
         let mut log = EntryLog::open(
             self.disk.clone(),
             &self.dir.join("log"),
             GENESIS.0 + 1,
-            [directory_id, log_id],
+            of_log,
             self.now,
         )?;
         let mut hard_state = match HardStateFile::open(&self.disk, &path)? {

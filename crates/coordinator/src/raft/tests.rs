@@ -16,7 +16,7 @@ use super::storage::RaftStorage;
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_millis(0);
-const FRESH: [[u8; 16]; 3] = [[7; 16], [8; 16], [9; 16]];
+const FRESH: [[u8; 16]; 4] = [[7; 16], [8; 16], [6; 16], [9; 16]];
 
 /// A member's disk and checkpoint store, which outlive its process.
 #[derive(Clone)]

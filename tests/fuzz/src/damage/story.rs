@@ -2,14 +2,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use commit_log::{
-    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, DirectoryError, JournalConfig,
-    LogConfig, LogError, LogKey, UpkeepScope, WriteBufferConfig,
+    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, DirectoryError, Fresh,
+    JournalConfig, LogConfig, LogError, LogKey, UpkeepScope, WriteBufferConfig,
 };
 use disk::{Disk, DiskFile, FaultyDisk};
 use record::{Batch, BatchBuilder, BatchProducer, Compression};
 use types::{
-    DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, ProducerEpoch, Sequence,
-    Timestamp, TopicId,
+    Durability, LeaderEpoch, LogId, Offset, PartitionId, ProducerEpoch, Sequence, Timestamp,
+    TopicId,
 };
 
 use super::harm::{Files, Standing, files_in};
@@ -408,8 +408,8 @@ fn open(
     config: &DirectoryConfig,
     now: Timestamp,
 ) -> Result<Directory<FaultyDisk>, DirectoryError> {
-    let id = DirectoryId::from_bytes([1; 16]);
-    Directory::open(disk.clone(), Path::new(DATA), config.clone(), id, now)
+    let fresh = Fresh::from_random([[1; 16], sealing::MARK]);
+    Directory::open(disk.clone(), Path::new(DATA), config.clone(), fresh, now)
 }
 
 /// A place in a file of `len` bytes.

@@ -6,12 +6,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use commit_log::{
-    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, JournalConfig, LogConfig, LogKey,
-    Upkeep, UpkeepDone, UpkeepScope,
+    Append, AppendAt, BallastConfig, Directory, DirectoryConfig, Fresh, JournalConfig, LogConfig,
+    LogKey, Upkeep, UpkeepDone, UpkeepScope,
 };
 use disk::RealDisk;
 use record::Batch;
-use types::{DirectoryId, Durability, LeaderEpoch, LogId, Offset, PartitionId, TopicId};
+use types::{Durability, LeaderEpoch, LogId, Offset, PartitionId, TopicId};
 
 use super::append::{Sink, SinkSpec, below};
 use super::load::Work;
@@ -31,13 +31,14 @@ pub(super) struct Logs {
 
 impl Sink for Logs {
     fn open(spec: &SinkSpec, work: &Work) -> Result<Self, Failure> {
-        let (id, now) = (DirectoryId::from_bytes([1; 16]), work.clock().now());
+        let fresh = Fresh::from_random([[1; 16], [2; 16]]);
+        let now = work.clock().now();
         let journal = JournalConfig::default();
         // As much as may wait in memory; nothing is allocated for it here.
         let ballast = BallastConfig { bytes: journal.write_buffers.bytes as u64, percent: 100 };
         let config = DirectoryConfig { journal: Some(journal), ballast, ..Default::default() };
         let path = below(spec, "logs");
-        let directory = Directory::open(RealDisk, &path, config, id, now);
+        let directory = Directory::open(RealDisk, &path, config, fresh, now);
         let mut directory = directory.map_err(|error| failed(&error))?;
         for partition in 0..spec.partitions {
             let config = LogConfig { durability: spec.durability, ..LogConfig::default() };

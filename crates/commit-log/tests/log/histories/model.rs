@@ -1,5 +1,6 @@
 use types::Durability;
 
+use super::producer::Producer;
 use crate::harness::Found;
 
 /// What a log must hold.
@@ -18,6 +19,10 @@ pub(super) struct Model {
     /// Everything below survives.
     pub(super) durable: u64,
     pub(super) durability: Durability,
+    /// They take turns.
+    pub(super) producers: [Producer; 2],
+    /// Records were deleted while there was no room to store who wrote them.
+    pub(super) may_forget: bool,
 }
 
 impl Model {
@@ -31,6 +36,8 @@ impl Model {
             end: 0,
             durable: 0,
             durability: Durability::Fsync,
+            producers: [Producer::new(7), Producer::new(8)],
+            may_forget: false,
         }
     }
 
@@ -61,6 +68,9 @@ impl Model {
         });
         self.end = self.batches.last().map_or(start, |batch| batch.last().unwrap().0 + 1);
         self.durable = self.durable.min(self.end);
+        for producer in &mut self.producers {
+            producer.truncate(self.end);
+        }
     }
 
     pub(super) fn reset(&mut self, to: u64) {
@@ -71,7 +81,12 @@ impl Model {
     /// Holds what was found after a crash against what had to survive, and goes on from there.
     pub(super) fn recovered(&mut self, start: u64, end: u64, found: &[Found]) {
         if self.may_be_reset == Some(start) && start == end {
-            return self.reset(start);
+            let mut producers = self.producers.clone();
+            // Or it was empty there before, and knows them yet.
+            producers.iter_mut().for_each(Producer::is_forgotten);
+            self.reset(start);
+            self.producers = producers;
+            return;
         }
         if start != self.start {
             assert_eq!(Some(start), self.may_start, "the log begins elsewhere");
@@ -88,5 +103,8 @@ impl Model {
         self.may_start = None;
         self.may_be_reset = None;
         self.may_be_gone = false;
+        if std::mem::take(&mut self.may_forget) {
+            self.producers.iter_mut().for_each(Producer::is_forgotten);
+        }
     }
 }

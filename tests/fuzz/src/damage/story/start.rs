@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use commit_log::scrub::{Finding, Scrubbed, Verdict};
-use commit_log::{AppendError, Directory, DirectoryError, LogReader, Recovered, RecoveredLog};
+use commit_log::{
+    AppendError, Directory, DirectoryConfig, DirectoryError, LogReader, Recovered, RecoveredLog,
+};
 use disk::{Disk, DiskFile, FaultyDisk};
 use types::{LeaderEpoch, Offset, Timestamp};
 
@@ -62,6 +64,10 @@ impl Story {
                 Err(DirectoryError::Unidentified { .. }) if harm.identity => {
                     self.bring_back(&Path::new(DATA).join("directory.meta"), before);
                     harm.identity = false;
+                }
+                Err(DirectoryError::Fenced { id: Some(id), .. }) if harm.journal => {
+                    let trusted = DirectoryConfig { trusted: Some(id), ..self.config.clone() };
+                    return open(&self.disk, &trusted, self.now).expect("it is trusted");
                 }
                 Err(error) => panic!("{harm:?} is no reason for {error:?}"),
             }
