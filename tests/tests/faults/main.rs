@@ -10,6 +10,8 @@ mod registry_down;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
+mod rotten_journal;
+#[cfg(test)]
 mod second_process;
 #[cfg(test)]
 mod tool;
