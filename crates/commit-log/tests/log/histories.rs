@@ -7,11 +7,11 @@ mod producer;
 use commit_log::{
     Append, AppendAt, JournalConfig, LogConfig, LogError, Room, StorageFault, Upkeep, UpkeepScope,
 };
-use disk::FaultyDisk;
+use disk::{FaultyDisk, Operation, PlannedFault};
 use proptest::prelude::*;
-use types::{Durability, LeaderEpoch, Timestamp};
+use types::{DirectoryId, Durability, LeaderEpoch, Timestamp};
 
-use crate::harness::{Found, Lab, key, millis, offset, read_all, records};
+use crate::harness::{Found, Lab, fault, key, millis, offset, read_all, records};
 use event::{Event, event, journal};
 use model::Model;
 use producer::Producer;
@@ -37,6 +37,8 @@ struct Story {
     again_after: Option<u8>,
     /// What the disk holds at the most.
     capacity: Option<u64>,
+    /// A sync is to fail, or has; and whether power is lost then.
+    failing: Option<bool>,
 }
 
 impl Story {
@@ -58,8 +60,9 @@ impl Story {
         lab.create(0);
         lab.create(1);
         let models = [Model::new(), Model::new()];
-        let (round, again_after, capacity) = (Round::None, None, None);
-        let mut story = Self { lab, round, models, epoch: 1, next_word: 0, again_after, capacity };
+        let (round, again_after, capacity, failing) = (Round::None, None, None, None);
+        let mut story =
+            Self { lab, round, models, epoch: 1, next_word: 0, again_after, capacity, failing };
         if journal.is_some() {
             // The first step that suits the journal asks for its files.
             story.step(&[vec![1], vec![1]], false);
@@ -103,12 +106,17 @@ impl Story {
             Event::Kill => self.kill(),
             Event::LosePower => self.lose_power(),
             Event::LosePowerTwice { operations } => self.again_after = Some(*operations),
+            Event::FailSync { operation, after, loses_power } => {
+                self.fail_sync(*operation, *after, *loses_power);
+            }
             Event::CutPowerAfter { operations } => {
                 self.lab.disk.cut_power_after(u32::from(*operations));
             }
         }
         if self.lab.disk.is_without_power() {
             self.lose_power();
+        } else if self.is_down() {
+            self.goes_on_in_trust();
         }
         self.check();
     }
@@ -134,7 +142,7 @@ impl Story {
         }
         let room = self.lab.directory().room();
         let answers = self.lab.step(&appends);
-        let dead = self.lab.disk.is_without_power();
+        let dead = self.is_down();
         for (log, (answer, batches)) in answers.into_iter().zip(written).enumerate() {
             let sent = &appends[log].batches;
             let base = self.models[log].end;
@@ -179,7 +187,7 @@ impl Story {
         let batches = vec![sent.batch];
         let append = Append { log: key, epoch, batches, at: AppendAt::End };
         let answer = self.lab.step(&[append]).pop().unwrap();
-        if !self.lab.disk.is_without_power() {
+        if !self.is_down() {
             let answer = answer.expect("a duplicate needs no room");
             assert_eq!((answer.base_offset.get(), answer.end.get()), (sent.base, sent.end));
         }
@@ -208,7 +216,7 @@ impl Story {
     fn truncate(&mut self, log: usize, to: u8) {
         let to = self.position(log, to);
         let truncated = self.lab.truncate(Self::key(log), offset(to));
-        let dead = self.lab.disk.is_without_power();
+        let dead = self.is_down();
         let model = &mut self.models[log];
         match truncated {
             Ok(end) if to < model.end => {
@@ -231,7 +239,7 @@ impl Story {
     fn reset(&mut self, log: usize, to: u8) {
         let to = self.position(log, to);
         let reset = self.lab.directory().reset(Self::key(log), offset(to));
-        let dead = self.lab.disk.is_without_power();
+        let dead = self.is_down();
         let model = &mut self.models[log];
         match reset {
             Ok(()) => model.reset(to),
@@ -244,7 +252,7 @@ impl Story {
         let to = self.position(log, to);
         let has_room = self.capacity.is_none() && self.lab.directory().room() == Room::Ample;
         let advanced = self.lab.directory().advance_log_start(Self::key(log), offset(to));
-        let dead = self.lab.disk.is_without_power();
+        let dead = self.is_down();
         let model = &mut self.models[log];
         model.may_forget |= !has_room;
         match advanced {
@@ -269,7 +277,7 @@ impl Story {
         self.lab.now = Timestamp::from_millis(self.lab.now.as_millis() + i64::from(later_ms));
         let now = self.lab.now;
         if let Err(error) = self.lab.directory().upkeep(now) {
-            let dead = self.lab.disk.is_without_power();
+            let dead = self.is_down();
             assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
             return;
         }
@@ -300,7 +308,7 @@ impl Story {
         if let Round::Run(done) = std::mem::replace(&mut self.round, Round::None)
             && let Err(error) = self.lab.directory().finish_upkeep(done)
         {
-            let dead = self.lab.disk.is_without_power();
+            let dead = self.is_down();
             assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
         }
     }
@@ -312,7 +320,7 @@ impl Story {
             match deleted {
                 Ok(()) => self.make_again(*log),
                 Err(error) => {
-                    let dead = self.lab.disk.is_without_power();
+                    let dead = self.is_down();
                     assert!(dead || matches!(error, LogError::Full { .. }), "{error}");
                     let model = &mut self.models[*log];
                     (model.may_be_gone, model.may_be_reset) = (true, Some(0));
@@ -326,20 +334,20 @@ impl Story {
         self.models[log] = Model { may_be_gone: true, ..Model::new() };
         if self.lab.try_create(key).is_err() {
             // Without power it may be there or not; on a full disk it is not.
-            if !self.lab.disk.is_without_power() {
+            if !self.is_down() {
                 self.set_capacity(None);
                 self.lab.directory().set_room(Room::Ample);
                 let made = self.lab.try_create(key).is_ok();
-                assert!(made || self.lab.disk.is_without_power());
+                assert!(made || self.is_down());
             }
         }
-        self.models[log].may_be_gone = self.lab.disk.is_without_power();
+        self.models[log].may_be_gone = self.is_down();
     }
 
     fn ballast(&mut self, is_kept: bool) {
         let ballast = self.lab.directory().ballast();
         let done = if is_kept { ballast.restore() } else { ballast.release().map(drop) };
-        let dead = self.lab.disk.is_without_power();
+        let dead = self.is_down();
         assert!(dead || done.as_ref().err().is_none_or(StorageFault::is_out_of_space));
     }
 
@@ -362,6 +370,9 @@ impl Story {
 
     fn kill(&mut self) {
         if self.lab.open().is_err() {
+            if self.is_down() && !self.lab.disk.is_without_power() {
+                return self.goes_on_in_trust();
+            }
             assert!(self.lab.disk.is_without_power() || self.is_full());
             return self.lose_power();
         }
@@ -378,8 +389,43 @@ impl Story {
         self.lab.disk.space(std::path::Path::new("/")).unwrap().free < 10_000
     }
 
+    /// Whether nothing more is to be had of the directory.
+    fn is_down(&self) -> bool {
+        let sync_failed = self.failing.is_some() && self.lab.disk.faults_to_come() == 0;
+        self.lab.disk.is_without_power() || sync_failed
+    }
+
+    fn fail_sync(&mut self, operation: Operation, after: u8, loses_power: bool) {
+        self.lab.disk.forget_faults();
+        let (after, planned) = (u32::from(after), fault(operation));
+        self.lab.disk.fail(PlannedFault { after, ..planned });
+        // Names that a file system lost come back with the machine only (docs/known-limits.md).
+        self.failing = Some(loses_power || operation == Operation::SyncDir);
+    }
+
+    /// A sync failed. The operator has the directory go on with what the disk holds.
+    fn goes_on_in_trust(&mut self) {
+        if self.failing.take() == Some(true) {
+            self.lab.disk.lose_power();
+        }
+        self.set_capacity(None);
+        self.lab.trusted = Some(DirectoryId::from_bytes([1; 16]));
+        if self.lab.open().is_err() {
+            assert!(self.lab.disk.is_without_power());
+            self.lab.lose_power();
+        }
+        self.lab.disk.cut_power_after(u32::MAX);
+        self.lab.trusted = None;
+        self.recovered();
+    }
+
     fn lose_power(&mut self) {
         self.set_capacity(None);
+        let sync_failed = self.failing.take().is_some() && self.lab.disk.faults_to_come() == 0;
+        if sync_failed {
+            self.lab.trusted = Some(DirectoryId::from_bytes([1; 16]));
+        }
+        self.lab.disk.forget_faults();
         if let Some(operations) = self.again_after.take() {
             self.lab.disk.lose_power();
             self.lab.disk.cut_power_after(u32::from(operations));
@@ -388,6 +434,7 @@ impl Story {
             }
         }
         self.lab.lose_power();
+        self.lab.trusted = None;
         self.recovered();
     }
 

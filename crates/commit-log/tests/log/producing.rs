@@ -300,9 +300,10 @@ fn a_producer_is_known_where_only_the_journal_holds_the_log_from_its_start_on() 
         lies_in_place(&mut lab, 1, 0);
         lab.directory().roll(key(0)).unwrap();
         lab.append(1, &[&[5]]).unwrap();
-        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
-        lab.directory().advance_log_start(key(0), offset(2)).unwrap();
+        lab.upkeep();
+        // In the same segment, and not in its file.
         lab.append(1, &[&[6]]).unwrap();
+        lab.directory().advance_log_start(key(0), offset(2)).unwrap();
         // The first of these puts what the journal holds into a segment of its own.
         for _ in 0..2 {
             lab.lose_power();
@@ -326,25 +327,36 @@ fn j11_a_log_that_is_cut_to_where_a_batch_ends_and_it_starts_knows_who_wrote_bef
 
 #[test]
 fn a_log_that_is_reset_knows_nobody_however_far_it_grows_again() {
-    for breaks_off in [false, true] {
-        let mut lab = Lab::new(1, one_segment(Durability::Fsync));
-        lies_in_place(&mut lab, 1, 0);
-        // Where it starts now it is stored who wrote before.
-        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
-        if breaks_off {
-            let path_contains = ".producers".to_owned();
-            lab.disk.fail(PlannedFault { path_contains, ..fault(Operation::Remove) });
-            lab.directory().reset(key(0), offset(0)).unwrap_err();
-            lab.trusted = Some(types::DirectoryId::from_bytes([1; 16]));
-            lab.lose_power();
+    let mut lab = Lab::new(1, one_segment(Durability::Fsync));
+    lies_in_place(&mut lab, 1, 0);
+    // Where it starts now it is stored who wrote before.
+    lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+    lab.directory().reset(key(0), offset(0)).unwrap();
+    lab.append(1, &[&[7, 8]]).unwrap();
+    lab.directory().advance_log_start(key(0), offset(1)).unwrap();
+    lab.kill();
+    let answer = send(&mut lab, 2, 0).unwrap();
+    assert_eq!(answer.base_offset, offset(2), "taken for what it wrote before the reset");
+}
+
+#[test]
+fn a_reset_that_was_broken_off_knows_nobody_either() {
+    for operations in 0..10 {
+        let mut lab = Lab::new(u64::from(operations), one_segment(Durability::Fsync));
+        (0..2).for_each(|sequence| lies_in_place(&mut lab, 1, sequence));
+        lab.directory().advance_log_start(key(0), offset(2)).unwrap();
+        lab.append(1, &[&[7]]).unwrap();
+        lab.disk.cut_power_after(operations);
+        let is_through = lab.directory().reset(key(0), offset(2)).is_ok();
+        lab.lose_power();
+        let begins_anew = lab.reader().end() == offset(2);
+        assert!(begins_anew || !is_through);
+        let answer = send(&mut lab, 1, 0);
+        if begins_anew {
+            assert_eq!(answer.unwrap().base_offset, offset(2), "after {operations}");
         } else {
-            lab.directory().reset(key(0), offset(0)).unwrap();
+            assert_eq!(answer.unwrap().base_offset, offset(0), "after {operations}");
         }
-        lab.append(1, &[&[7, 8]]).unwrap();
-        lab.directory().advance_log_start(key(0), offset(1)).unwrap();
-        lab.kill();
-        let answer = send(&mut lab, 2, 0).unwrap();
-        assert_eq!(answer.base_offset, offset(2), "taken for what it wrote before the reset");
     }
 }
 

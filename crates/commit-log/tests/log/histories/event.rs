@@ -1,6 +1,7 @@
 use std::num::NonZeroUsize;
 
 use commit_log::{JournalConfig, Room, UpkeepScope, WriteBufferConfig};
+use disk::Operation;
 use proptest::prelude::*;
 use types::Durability;
 
@@ -75,6 +76,13 @@ pub(super) enum Event {
     LosePowerTwice {
         operations: u8,
     },
+    /// Of the syncs to come, after so many others, one fails. Then the machine goes on, or loses power
+    /// as well, and the directory is trusted.
+    FailSync {
+        operation: Operation,
+        after: u8,
+        loses_power: bool,
+    },
     /// Power is lost after so many operations.
     CutPowerAfter {
         operations: u8,
@@ -113,6 +121,9 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::LosePower),
         2 => (0_u8..60).prop_map(|operations| Event::LosePowerTwice { operations }),
         2 => (0_u8..30).prop_map(|operations| Event::CutPowerAfter { operations }),
+        1 => (prop_oneof![Just(Operation::SyncData), Just(Operation::SyncDir)], 0_u8..8, any::<bool>())
+            .prop_map(|(operation, after, loses_power)|
+                Event::FailSync { operation, after, loses_power }),
     ]
 }
 

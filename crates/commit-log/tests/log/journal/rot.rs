@@ -172,6 +172,21 @@ fn a_gap_that_the_journal_did_not_lose_is_damage_though_the_directory_is_trusted
     cause_of_refusal(&mut lab);
     trust(&mut lab);
     assert!(matches!(lab.outcome(), Recovered::Damaged(_)));
+    // Before what the log has of the journal, too.
+    let mut lab = Lab::buffered(1, fsync(), SMALL_BUFFERS);
+    lab.create(1);
+    one(&mut lab, 1, 0);
+    one(&mut lab, 0, 0);
+    lab.sync(1, LARGE);
+    one(&mut lab, 0, 31);
+    lab.disk.lose_power();
+    let file = lab.disk.open(&folder(0).join("00000000000000000000-1.log")).unwrap();
+    file.set_len(batch(&[0]).bytes().len() as u64).unwrap();
+    file.sync_data().unwrap();
+    lab.disk.rot(&first_file(&lab), 0).unwrap();
+    cause_of_refusal(&mut lab);
+    trust(&mut lab);
+    assert!(matches!(lab.outcome(), Recovered::Damaged(_)));
 }
 
 #[test]
