@@ -6,7 +6,7 @@ use record::{Batch, BatchBuilder, BatchProducer, Compression};
 use types::{Durability, LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 
 use crate::harness::{
-    Lab, SMALL_BUFFERS, append, fault, folder, key, millis, offset, one_segment, small_segments,
+    Lab, SMALL_BUFFERS, append, folder, key, millis, offset, one_segment, small_segments,
 };
 
 const SEEDS: u64 = 100;
