@@ -90,11 +90,13 @@ fn around(magic: &[u8; 4], bytes: &mut [u8]) {
 fn checkpoint(bytes: &mut [u8]) {
     const POINT: usize = 32;
     const MARK_AT: usize = 4;
+    const NUMBERS_OF_LIFE: usize = 4 * 8;
     let (magic, count_at) = match bytes.get(..MARK_AT) {
-        Some(b"DLC2") => (b"DLC2", MARK_AT + MARK.len() + 8),
+        Some(b"DLC2") => (b"DLC2", MARK_AT + MARK.len() + NUMBERS_OF_LIFE),
         _ => (b"DLC1", MARK_AT),
     };
-    if let Some(mark) = bytes.get_mut(MARK_AT..MARK_AT + MARK.len()).filter(|_| magic == b"DLC2") {
+    let mark = bytes.get_mut(MARK_AT..MARK_AT + MARK.len()).filter(|_| magic == b"DLC2");
+    if let Some(mark) = mark.filter(|mark| mark.iter().any(|byte| *byte != 0)) {
         mark.copy_from_slice(&MARK);
     }
     let around_points = count_at + 4 + 16 + 4;
