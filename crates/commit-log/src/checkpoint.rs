@@ -91,6 +91,13 @@ pub(crate) struct LostEntries {
     pub(crate) count: u64,
 }
 
+impl LostEntries {
+    /// Whether the others are among these, as far as can be told.
+    pub(crate) fn covers(self, others: Self) -> bool {
+        self.first <= others.first && others.last <= self.last && others.count <= self.count
+    }
+}
+
 impl fmt::Display for LostEntries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, last, count } = self;

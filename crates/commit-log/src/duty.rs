@@ -45,8 +45,7 @@ impl Duty {
     ) -> Result<(), StorageFault> {
         let mut state = self.lock();
         if *state == State::Failed {
-            let earlier = io::Error::other("an earlier sync of it failed");
-            return Err(Action::Sync.failed(path)(earlier));
+            return Err(failed_earlier(path));
         }
         let synced = sync().map_err(Action::Sync.failed(path));
         if synced.as_ref().is_err_and(StorageFault::is_final) {
@@ -57,13 +56,19 @@ impl Duty {
 
     /// Acts unless retired, and keeps [`Duty::retire`] waiting until that is done. A fault that is
     /// final counts as a failed sync.
+    ///
+    /// # Errors
+    /// What `act` reports, and that a sync failed before.
     pub(crate) fn in_background(
         &self,
+        path: &Path,
         act: impl FnOnce() -> Result<(), StorageFault>,
     ) -> Result<Background, StorageFault> {
         let mut state = self.lock();
-        if *state == State::Retired {
-            return Ok(Background::Retired);
+        match *state {
+            State::Live => {}
+            State::Failed => return Err(failed_earlier(path)),
+            State::Retired => return Ok(Background::Retired),
         }
         let acted = act();
         if acted.as_ref().is_err_and(StorageFault::is_final) {
@@ -91,6 +96,10 @@ impl Duty {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn failed_earlier(path: &Path) -> StorageFault {
+    Action::Sync.failed(path)(io::Error::other("an earlier sync of it failed"))
 }
 
 /// Counts changes, and how many of them a sync has covered.
@@ -139,8 +148,12 @@ mod tests {
         let path = Path::new("/file");
         duty.sync(path, || Ok(())).unwrap();
         duty.sync(path, || Err(io::Error::other("the disk is gone"))).unwrap_err();
-        let second = duty.sync(path, || Ok(())).unwrap_err();
-        assert!(second.source.to_string().contains("earlier sync"), "{second}");
+        for second in [
+            duty.sync(path, || Ok(())).unwrap_err(),
+            duty.in_background(path, || Ok(())).unwrap_err(),
+        ] {
+            assert!(second.source.to_string().contains("earlier sync"), "{second}");
+        }
     }
 
     #[test]
@@ -148,19 +161,19 @@ mod tests {
         let duty = Duty::default();
         let path = Path::new("/file");
         let fault = || Action::Sync.failed(path)(io::Error::other("the disk is gone"));
-        duty.in_background(|| Err(fault())).unwrap_err();
+        duty.in_background(path, || Err(fault())).unwrap_err();
         duty.sync(path, || Ok(())).unwrap_err();
     }
 
     #[test]
     fn what_is_retired_is_left_alone_in_the_background_and_synced_by_who_owns_it() {
-        let duty = Duty::default();
-        assert_eq!(duty.in_background(|| Ok(())).unwrap(), Background::Done);
+        let (duty, path) = (Duty::default(), Path::new("/file"));
+        assert_eq!(duty.in_background(path, || Ok(())).unwrap(), Background::Done);
         duty.retire();
         let never =
             || Err(Action::Write.failed(Path::new("/gone"))(io::ErrorKind::NotFound.into()));
-        assert_eq!(duty.in_background(never).unwrap(), Background::Retired);
-        duty.sync(Path::new("/file"), || Err(io::Error::other("asked"))).unwrap_err();
+        assert_eq!(duty.in_background(path, never).unwrap(), Background::Retired);
+        duty.sync(path, || Err(io::Error::other("asked"))).unwrap_err();
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Folder {
 
     fn sync_in_background<D: Disk>(&self, disk: &D) -> Result<Background, StorageFault> {
         let sync = || disk.sync_dir(&self.path).map_err(Action::Sync.failed(&self.path));
-        self.duty.in_background(sync)
+        self.duty.in_background(&self.path, sync)
     }
 }
 

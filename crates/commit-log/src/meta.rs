@@ -42,10 +42,8 @@ pub(crate) struct Meta {
 pub(crate) enum Stage {
     /// They are the log.
     Live,
-    /// They are being dropped: the log is empty at its start, and knows no producers.
+    /// They are being dropped: the log is empty at its start.
     Resetting,
-    /// They are being dropped: the log is empty at its start, and knows who wrote before it.
-    CuttingToStart,
 }
 
 /// The file: two slots, written in turn, the valid one with the higher sequence counts. Both are
@@ -128,7 +126,6 @@ fn encode(sequence: u64, meta: Meta) -> [u8; SLOT_LEN] {
     let stage: u32 = match meta.stage {
         Stage::Live => 0,
         Stage::Resetting => 1,
-        Stage::CuttingToStart => 2,
     };
     let mut fields = Vec::with_capacity(SLOT_LEN);
     fields.extend(MAGIC);
@@ -183,7 +180,6 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Meta)> {
         stage: match u32::from_be_bytes(*stage) {
             0 => Stage::Live,
             1 => Stage::Resetting,
-            2 => Stage::CuttingToStart,
             _ => return None,
         },
         cuts,

@@ -80,7 +80,7 @@ impl<D: Disk> Segment<D> {
 
     /// As [`Segment::sync`], for whoever does not own the log.
     pub(crate) fn sync_in_background(&self) -> Result<Background, StorageFault> {
-        self.duty.in_background(|| {
+        self.duty.in_background(&self.path, || {
             self.flush()?;
             self.file.sync_data().map_err(Action::Sync.failed(&self.path))
         })
@@ -96,14 +96,14 @@ impl<D: Disk> Segment<D> {
     pub(crate) fn store_index_in_background(&self, seal: Seal) -> Result<Background, StorageFault> {
         let bytes = self.with_index(|index| index::encode(index, seal))?;
         let path = self.index_path();
-        self.duty.in_background(|| replace(&self.disk, &path, &bytes))
+        self.duty.in_background(&self.path, || replace(&self.disk, &path, &bytes))
     }
 
     /// Stores what was known of producers before the segment, durably. All that it speaks of must
     /// be durable. Waits while another thread does.
     pub(crate) fn store_snapshot(&self, snapshot: &[u8]) -> Result<Background, StorageFault> {
         let path = self.snapshot_path();
-        self.duty.in_background(|| replace(&self.disk, &path, snapshot))
+        self.duty.in_background(&self.path, || replace(&self.disk, &path, snapshot))
     }
 
     /// From here on nothing is done to it in the background.

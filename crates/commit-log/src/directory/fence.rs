@@ -100,10 +100,13 @@ pub(super) fn read_fence<D: Disk>(disk: &D, path: &Path) -> Result<Option<String
     Ok(Some(if cause.is_empty() { NO_ROOM.to_owned() } else { cause }))
 }
 
-/// Lets a directory be used again, durably.
+/// Lets a directory be used again, durably, if it is fenced.
 pub(super) fn lift_fence<D: Disk>(disk: &D, path: &Path) -> Result<(), StorageFault> {
     let file = path.join(FENCE_FILE);
-    disk.remove_file(&file).map_err(Action::Remove.failed(&file))?;
+    match disk.remove_file(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        removed => removed.map_err(Action::Remove.failed(&file))?,
+    }
     disk.sync_dir(path).map_err(Action::Sync.failed(path))
 }
 

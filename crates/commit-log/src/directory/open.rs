@@ -12,7 +12,7 @@ use super::logs::Logs;
 use super::upkeep::{UpkeepStage, side_by_side, weigh};
 use crate::ballast::Ballast;
 use crate::checkpoint::{
-    CHECKPOINT_FILE, Checkpoint, Found, JournalLife, JournalMark, JournalPosition,
+    CHECKPOINT_FILE, Checkpoint, Found, JournalLife, JournalMark, JournalPosition, LostEntries,
 };
 use crate::checksum::crc32c;
 use crate::config::{DirectoryConfig, WriteBufferConfig};
@@ -122,9 +122,10 @@ impl<D: Disk> Directory<D> {
         };
         let recovered = directory.take_in_all(folders, &past, now);
         let begun = recovered.and_then(|()| directory.begin_journal(&past, fresh.journal));
-        let lifted = begun.and_then(|()| match trust {
-            Trust::NotAskedFor => Ok(()),
-            Trust::AsItIs => lift_fence(&directory.disk, path),
+        let lifted = begun.and_then(|()| match directory.config.trusted {
+            // A mark that was not made whole included.
+            Some(trusted) if trusted == id => lift_fence(&directory.disk, path),
+            Some(_) | None => Ok(()),
         });
         match lifted {
             Ok(()) => Ok(directory),
@@ -283,7 +284,9 @@ fn remember<D: Disk>(
         JournalLife { floor, ..JournalLife::default() }
     };
     let replay = Replay::read(disk, path, life).map_err(&failed)?;
-    let unknown = replay.lost().filter(|lost| life.accepted != Some(*lost));
+    let is_accepted =
+        |lost: &LostEntries| life.accepted.is_some_and(|accepted| accepted.covers(*lost));
+    let unknown = replay.lost().filter(|lost| !is_accepted(lost));
     if let Some(lost) = unknown.filter(|_| trust == Trust::NotAskedFor) {
         let cause = lost.to_string();
         let marked = mark(disk, path, &cause);

@@ -201,7 +201,7 @@ impl<D: Disk> Directory<D> {
 
     /// Syncs files side by side. Leaves the rest once one has failed, here or in the background.
     fn sync_all(&self, work: Vec<Sync<D>>) -> Vec<(Sync<D>, Result<(), StorageFault>)> {
-        let (disk, journal, fence) = (&self.disk, &self.journal, &self.fence);
+        let (disk, path, journal, fence) = (&self.disk, &self.path, &self.journal, &self.fence);
         let over = AtomicBool::new(false);
         let sync = |work: Sync<D>| {
             if over.load(Ordering::Relaxed) || fence.is_set() {
@@ -211,8 +211,12 @@ impl<D: Disk> Directory<D> {
                 Sync::Log(_, unsynced) => unsynced.sync(disk),
                 Sync::Journal => journal.sync(),
             };
-            if synced.is_err() {
+            if let Err(fault) = &synced {
                 over.store(true, Ordering::Relaxed);
+                if fault.is_final() {
+                    // Now: others may be waiting for the disk yet, and the process may be killed.
+                    fence.set_in_background(disk, path, fault);
+                }
             }
             Some((work, synced))
         };

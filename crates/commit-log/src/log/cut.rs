@@ -105,7 +105,7 @@ impl<D: Disk> Log<D> {
         let start = self.log_start();
         let known = self.producers_before(start, now).map_err(judge)?;
         self.store_snapshot_at_start(&known, start_epoch).map_err(judge)?;
-        self.empty(start, start_epoch, journal, Stage::CuttingToStart)?;
+        self.empty(start, start_epoch, journal)?;
         self.producers = known;
         Ok(start)
     }
@@ -116,22 +116,22 @@ impl<D: Disk> Log<D> {
         start: Offset,
         journal: JournalPosition,
     ) -> Result<(), Failure<LogError>> {
-        self.empty(start, None, journal, Stage::Resetting)
+        self.empty(start, None, journal)
     }
 
+    /// Drops everything. A log without an epoch of what was before its start knows nobody.
     fn empty(
         &mut self,
         start: Offset,
         start_epoch: Option<LeaderEpoch>,
         journal: JournalPosition,
-        stage: Stage,
     ) -> Result<(), Failure<LogError>> {
         let before = self.meta.current();
         let meta = Meta {
             log_start: start,
             recovery_point: start,
             start_epoch,
-            stage,
+            stage: Stage::Resetting,
             cuts: before.cuts.saturating_add(1),
             void_below: journal,
             ..before
@@ -144,9 +144,9 @@ impl<D: Disk> Log<D> {
         self.synced_end = start;
         self.cuts += 1;
         self.publish_segments();
-        let known_at = (stage == Stage::CuttingToStart).then_some(start);
+        let known_at = start_epoch.map(|_| start);
         self.remove_files(dropped.iter().rev(), known_at).map_err(Failure::Broken)?;
-        if stage == Stage::Resetting {
+        if start_epoch.is_none() {
             // Those that belong to no segment, too: where the log grows to their offsets again they would
             // pass for what is known there.
             self.names.note();
@@ -211,7 +211,7 @@ impl<D: Disk> Log<D> {
     /// what is left of a segment of which only the journal holds the rest. With the next segment it
     /// would be done with, and whom it knows forgotten. It stays where there is no room to store that.
     pub(super) fn let_go(&mut self) -> Result<(), StorageFault> {
-        if self.segments.is_empty() || self.log_start() < self.end {
+        if self.segments.is_empty() || self.log_start() != self.end {
             return Ok(());
         }
         if !self.producers.is_empty() {

@@ -156,16 +156,16 @@ pub(crate) fn recover<D: Disk>(
     let before = match meta.current() {
         // Nothing is promised any more of what is being dropped. The file is about to say that the
         // log is live, and must not promise it again then.
-        dropped @ Meta { stage: Stage::Resetting | Stage::CuttingToStart, log_start, .. } => {
+        dropped @ Meta { stage: Stage::Resetting, log_start, .. } => {
             Meta { recovery_point: log_start, ..dropped }
         }
         live @ Meta { stage: Stage::Live, .. } => {
             Meta { recovery_point: past.recovery_point(live), ..live }
         }
     };
-    if before.stage != Stage::Live {
+    if before.stage == Stage::Resetting {
         remove(disk, folder, names.drain(..).rev(), &[before.log_start])?;
-        if before.stage == Stage::Resetting {
+        if before.start_epoch.is_none() {
             forget_producers(disk, folder)?;
         }
         // Durably, before the file says that the log is live: a second loss of power would bring them
@@ -209,9 +209,9 @@ pub(crate) fn recover<D: Disk>(
     log.restore_producers(now)?;
     log.let_go()?;
     log.replay(&journalled, &past.replay, now)?;
-    if journalled.given_up == GivenUp::BehindGap {
-        // Once what comes before the gap is durable: or it would follow what comes now, if the journal
-        // is kept.
+    if past.replay.lost().is_some() {
+        // Once it is durable what the journal had. Of what did not follow, or cannot be read today,
+        // nothing is to follow what comes now, if the journal is kept for another log.
         let void = Meta { void_below: past.replay.behind(), ..log.meta.current() };
         log.meta.write(folder, void)?;
     }
@@ -452,8 +452,7 @@ impl<D: Disk> Found<D> {
     fn beyond(&self, replay: &Replay<D>, meta: Meta) -> Beyond {
         let mut end = self.end;
         let mut epoch = self.segments.last().map(|last| last.piece.epoch()).or(self.start_epoch);
-        let mut beyond =
-            Beyond { batches: Vec::new(), end, behind_gap: None, given_up: GivenUp::Nothing };
+        let mut beyond = Beyond { batches: Vec::new(), end, behind_gap: None };
         let mut before = None;
         for batch in replay.of(meta.log_id, meta.void_below) {
             if batch.base == end && epoch <= Some(batch.epoch) {
@@ -461,7 +460,6 @@ impl<D: Disk> Found<D> {
                 beyond.batches.push(*batch);
             } else if end < batch.end {
                 if end < batch.base && replay.lost_between(before, batch.position) {
-                    beyond.given_up = GivenUp::BehindGap;
                     break;
                 }
                 beyond.behind_gap = beyond.behind_gap.max(Some(batch.end));
@@ -494,15 +492,6 @@ struct Beyond {
     end: Offset,
     /// Where batches end that do not follow.
     behind_gap: Option<Offset>,
-    given_up: GivenUp,
-}
-
-/// What the journal holds of a log, and is not to be added to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum GivenUp {
-    Nothing,
-    /// What belongs between is lost.
-    BehindGap,
 }
 
 impl<D: Disk> Log<D> {

@@ -417,6 +417,18 @@ fn j10_a_sync_that_failed_in_the_background_answers_nobody() {
 }
 
 #[test]
+fn j10_a_sync_that_fails_in_a_step_is_marked_before_the_others_are_done() {
+    let mut lab = Lab::journalled(1, fsync());
+    lab.disk.fail(fault(Operation::SyncData, ".log"));
+    // There are two who mark. The first tries at once, and cannot.
+    lab.disk.fail(fault(Operation::Create, "fenced"));
+    assert!(matches!(lab.append(1, &[LARGE]), Err(AppendError::Fenced(_))));
+    assert_eq!(lab.disk.faults_to_come(), 0);
+    let refused = lab.open().unwrap_err();
+    assert!(matches!(refused, DirectoryError::Fenced { .. }), "{refused}");
+}
+
+#[test]
 fn j10_a_sync_that_fails_in_the_background_is_marked_before_the_writer_hears_of_it() {
     let mut lab = Lab::journalled(1, fsync());
     // Killed before it could be told.

@@ -325,3 +325,26 @@ fn what_lies_in_the_logs_as_well_may_rot_in_the_journal_and_heals_what_rots_ther
         assert_eq!(lab.directory().journal_found().lost, 0);
     }
 }
+
+#[test]
+fn what_was_put_up_with_does_not_follow_what_came_since_if_it_reads_again() {
+    let mut lab = Lab::buffered(1, fsync(), SMALL_BUFFERS);
+    lab.create(1);
+    lab.step(&[append(1, 1, &[LARGE])]).pop().unwrap().unwrap();
+    lab.upkeep();
+    lab.journal(1, &[0]);
+    lab.journal(1, &[1, 2]);
+    lab.step(&[append(1, 1, &[&[5]])]).pop().unwrap().unwrap();
+    lab.disk.lose_power();
+    // For this one the journal is kept.
+    lab.disk.rot(&folder(1).join("00000000000000000000-1.log"), 16).unwrap();
+    let lost = entry_len() as u64;
+    lab.disk.rot(&first_file(&lab), lost).unwrap();
+    cause_of_refusal(&mut lab);
+    trust(&mut lab);
+    assert_eq!(lab.words(), [0]);
+    lab.append(1, &[&[7]]).unwrap();
+    lab.disk.rot(&first_file(&lab), lost).unwrap();
+    lab.lose_power();
+    assert_eq!(lab.words(), [0, 7]);
+}

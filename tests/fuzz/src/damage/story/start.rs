@@ -118,8 +118,9 @@ impl Story {
     fn required(&mut self, log: u8, end: End, harm: &Harm, own: &LogHarm) -> u64 {
         let model = self.model(log);
         let written = match end {
+            // What waited in memory has the journal only.
+            End::Process | End::Power if harm.journal => model.synced,
             End::Process => model.end,
-            End::Power if harm.journal => model.synced,
             End::Power => model.acknowledged,
         };
         match own.records_from() {
@@ -239,8 +240,11 @@ fn records(walk: &Walk) -> Vec<Vec<Found>> {
 fn check_scrub(reader: &LogReader<FaultyDisk>, own: &LogHarm, standing: &Standing) {
     for segment in reader.sealed_segments() {
         let path = segment.path().to_path_buf();
-        let is_harmed = own.segments.contains(&path);
-        let may_be_hit = is_harmed || standing.has(&path);
+        // What is wrong with records that are deleted is nobody's harm.
+        let start = reader.log_start().get();
+        let counts = own.batches.iter().any(|batch| batch.is_empty() || start < batch.end);
+        let is_harmed = counts && own.segments.contains(&path);
+        let may_be_hit = own.segments.contains(&path) || standing.has(&path);
         let mut scrub = segment.scrub();
         while scrub.step(100).1 == Scrubbed::Partly {}
         match scrub.verdict() {
