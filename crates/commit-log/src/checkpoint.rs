@@ -63,7 +63,9 @@ impl JournalMark {
 /// and cuts are. Of one that cannot, others might not follow: where they did not, old entries
 /// would count again.
 pub(crate) fn was_counted(number: u64) -> bool {
-    number < 1 << 63
+    // Of generations the highest bit is stored with another meaning, and all ones must not pass, for
+    // there is no next.
+    number < 1 << 62
 }
 
 /// Which entries of the journal count.
