@@ -16,6 +16,7 @@ use crate::harness::{
 
 mod checkpoint;
 mod rot;
+mod upgrade;
 
 const SEEDS: u64 = 150;
 
