@@ -142,10 +142,7 @@ impl<D: Disk> Log<D> {
         // Not before any of them was active, which is all that counts.
         let last_written =
             self.segments.last().map_or(tracked.piece.written, |it| it.piece.written);
-        let Ok(known) = self.producers_before(tracked.piece.base(), last_written) else {
-            // Records that cannot be read are deleted to be rid of them. They take their producers along.
-            return Ok(());
-        };
+        let known = self.producers_before(tracked.piece.base(), last_written)?;
         let snapshot = Snapshot::from(known.snapshot(point));
         if let Some(tracked) = self.segments.get_mut(segment) {
             tracked.snapshot = Some(snapshot);

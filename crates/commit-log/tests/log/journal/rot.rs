@@ -12,6 +12,8 @@ use crate::harness::{Lab, SMALL_BUFFERS, append, batch, folder, key, offset, rea
 
 /// Before the batches of an entry.
 const HEADER_LEN: usize = 64;
+/// Where a batch says its format: a flip there makes it none.
+const MAGIC: u64 = 16;
 
 fn entry_len() -> usize {
     HEADER_LEN + batch(&[0]).bytes().len()
@@ -31,6 +33,33 @@ fn four_entries(seed: u64) -> Lab {
     }
     lab.disk.lose_power();
     lab
+}
+
+/// One record to a log, in a step of its own.
+fn one(lab: &mut Lab, log: u32, word: u64) {
+    lab.step(&[append(log, 1, &[&[word]])]).pop().unwrap().unwrap();
+}
+
+/// Log 0 is damaged, so that the journal is kept, and the first entry, of log 1, is gone. Behind it are
+/// one of log 0 and one more of log 1. The directory was trusted.
+fn kept_and_trusted() -> Lab {
+    let mut lab = Lab::buffered(1, fsync(), SMALL_BUFFERS);
+    lab.create(1);
+    lab.sync(1, LARGE);
+    lab.upkeep();
+    one(&mut lab, 1, 5);
+    one(&mut lab, 0, 1);
+    one(&mut lab, 1, 6);
+    lab.disk.lose_power();
+    lab.disk.rot(&first_segment(0), MAGIC).unwrap();
+    lab.disk.rot(&first_file(&lab), 0).unwrap();
+    cause_of_refusal(&mut lab);
+    trust(&mut lab);
+    lab
+}
+
+fn first_segment(log: u32) -> PathBuf {
+    folder(log).join("00000000000000000000-1.log")
 }
 
 fn cause_of_refusal(lab: &mut Lab) -> String {
@@ -104,13 +133,10 @@ fn whoever_trusts_the_directory_loses_what_is_gone_and_nothing_else() {
     // Nothing of it is in the files of the logs.
     let mut lab = Lab::buffered(1, fsync(), SMALL_BUFFERS);
     lab.create(1);
-    let log1 = |lab: &mut Lab, word: u64| {
-        lab.step(&[append(1, 1, &[&[word]])]).pop().unwrap().unwrap();
-    };
     lab.journal(1, &[0]);
-    log1(&mut lab, 5);
+    one(&mut lab, 1, 5);
     lab.journal(1, &[1]);
-    log1(&mut lab, 6);
+    one(&mut lab, 1, 6);
     lab.disk.lose_power();
     lab.disk.rot(&first_file(&lab), 2 * entry_len() as u64).unwrap();
     cause_of_refusal(&mut lab);
@@ -138,7 +164,7 @@ fn a_log_that_lost_what_stood_in_the_middle_ends_there_once_it_is_trusted() {
         }
         lab.disk.lose_power();
         if keeps_journal {
-            lab.disk.rot(&folder(1).join("00000000000000000000-1.log"), 16).unwrap();
+            lab.disk.rot(&first_segment(1), MAGIC).unwrap();
         }
         lab.disk.rot(&first_file(&lab), entry_len() as u64).unwrap();
         cause_of_refusal(&mut lab);
@@ -156,16 +182,13 @@ fn a_log_that_lost_what_stood_in_the_middle_ends_there_once_it_is_trusted() {
 fn a_gap_that_the_journal_did_not_lose_is_damage_though_the_directory_is_trusted() {
     let mut lab = Lab::buffered(1, fsync(), SMALL_BUFFERS);
     lab.create(1);
-    let one = |lab: &mut Lab, log: u32, word: u64| {
-        lab.step(&[append(log, 1, &[&[word]])]).pop().unwrap().unwrap();
-    };
     // Noted nowhere.
     lab.sync(1, LARGE);
     one(&mut lab, 0, 30);
     one(&mut lab, 1, 0);
     one(&mut lab, 1, 1);
     lab.disk.lose_power();
-    let file = lab.disk.open(&folder(0).join("00000000000000000000-1.log")).unwrap();
+    let file = lab.disk.open(&first_segment(0)).unwrap();
     file.set_len(0).unwrap();
     file.sync_data().unwrap();
     lab.disk.rot(&first_file(&lab), entry_len() as u64).unwrap();
@@ -180,7 +203,7 @@ fn a_gap_that_the_journal_did_not_lose_is_damage_though_the_directory_is_trusted
     lab.sync(1, LARGE);
     one(&mut lab, 0, 31);
     lab.disk.lose_power();
-    let file = lab.disk.open(&folder(0).join("00000000000000000000-1.log")).unwrap();
+    let file = lab.disk.open(&first_segment(0)).unwrap();
     file.set_len(batch(&[0]).bytes().len() as u64).unwrap();
     file.sync_data().unwrap();
     lab.disk.rot(&first_file(&lab), 0).unwrap();
@@ -191,20 +214,7 @@ fn a_gap_that_the_journal_did_not_lose_is_damage_though_the_directory_is_trusted
 
 #[test]
 fn what_was_put_up_with_once_is_not_asked_again_while_the_journal_is_kept() {
-    let mut lab = Lab::buffered(1, fsync(), SMALL_BUFFERS);
-    lab.create(1);
-    lab.sync(1, LARGE);
-    lab.upkeep();
-    lab.step(&[append(1, 1, &[&[5]])]).pop().unwrap().unwrap();
-    lab.journal(1, &[1]);
-    lab.step(&[append(1, 1, &[&[6]])]).pop().unwrap().unwrap();
-    lab.disk.lose_power();
-    let segment = folder(0).join("00000000000000000000-1.log");
-    let magic = 16;
-    lab.disk.rot(&segment, magic).unwrap();
-    lab.disk.rot(&first_file(&lab), 0).unwrap();
-    cause_of_refusal(&mut lab);
-    trust(&mut lab);
+    let mut lab = kept_and_trusted();
     for _ in 0..2 {
         assert!(matches!(lab.outcome(), Recovered::Damaged(_)));
         let other = lab.directory().reader(key(1)).unwrap();
@@ -213,25 +223,14 @@ fn what_was_put_up_with_once_is_not_asked_again_while_the_journal_is_kept() {
         lab.lose_power();
     }
     // The operator brings the file back, and finds what only the journal holds, behind the damage.
-    lab.disk.rot(&segment, magic).unwrap();
+    lab.disk.rot(&first_segment(0), MAGIC).unwrap();
     lab.lose_power();
     assert_eq!(lab.words().len(), LARGE.len() + 1);
 }
 
 #[test]
 fn what_rots_after_something_was_put_up_with_is_missed_again() {
-    let mut lab = Lab::buffered(1, fsync(), SMALL_BUFFERS);
-    lab.create(1);
-    lab.sync(1, LARGE);
-    lab.upkeep();
-    lab.step(&[append(1, 1, &[&[5]])]).pop().unwrap().unwrap();
-    lab.journal(1, &[1]);
-    lab.step(&[append(1, 1, &[&[6]])]).pop().unwrap().unwrap();
-    lab.disk.lose_power();
-    lab.disk.rot(&folder(0).join("00000000000000000000-1.log"), 16).unwrap();
-    lab.disk.rot(&first_file(&lab), 0).unwrap();
-    cause_of_refusal(&mut lab);
-    trust(&mut lab);
+    let mut lab = kept_and_trusted();
     lab.disk.rot(&first_file(&lab), entry_len() as u64).unwrap();
     let cause = cause_of_refusal(&mut lab);
     assert!(cause.starts_with("2 of the entries 0 to 1 of its journal are"), "{cause}");
@@ -319,7 +318,7 @@ fn what_lies_in_the_logs_as_well_may_rot_in_the_journal_and_heals_what_rots_ther
         lab.disk.rot(&first_file(&lab), 0).unwrap();
         // All but the first batch of the log is cut as a torn tail.
         let second = batch(&[0]).bytes().len() as u64;
-        lab.disk.rot(&folder(0).join("00000000000000000000-1.log"), second + 16).unwrap();
+        lab.disk.rot(&first_segment(0), second + MAGIC).unwrap();
         lab.lose_power();
         assert_eq!(lab.words(), [0, 1, 2, 3]);
         assert_eq!(lab.directory().journal_found().lost, 0);
@@ -334,10 +333,10 @@ fn what_was_put_up_with_does_not_follow_what_came_since_if_it_reads_again() {
     lab.upkeep();
     lab.journal(1, &[0]);
     lab.journal(1, &[1, 2]);
-    lab.step(&[append(1, 1, &[&[5]])]).pop().unwrap().unwrap();
+    one(&mut lab, 1, 5);
     lab.disk.lose_power();
     // For this one the journal is kept.
-    lab.disk.rot(&folder(1).join("00000000000000000000-1.log"), 16).unwrap();
+    lab.disk.rot(&first_segment(1), MAGIC).unwrap();
     let lost = entry_len() as u64;
     lab.disk.rot(&first_file(&lab), lost).unwrap();
     cause_of_refusal(&mut lab);
