@@ -13,17 +13,17 @@ fn crc(bytes: &[u8]) -> [u8; 4] {
     u32::try_from(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes)).unwrap().to_be_bytes()
 }
 
-fn rewrite(lab: &Lab, path: &Path, as_before: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+fn rewrite(lab: &Lab, path: &Path, as_before: impl FnOnce(&[u8]) -> Vec<u8>) {
     let file = lab.disk.open(path).unwrap();
     let len = usize::try_from(file.len().unwrap()).unwrap();
-    let bytes = as_before(file.read_vec_at(len, 0).unwrap());
+    let bytes = as_before(&file.read_vec_at(len, 0).unwrap());
     file.set_len(0).unwrap();
     file.write_all_at(&bytes, 0).unwrap();
     file.sync_data().unwrap();
 }
 
 /// `magic mark in-logs accepted count floor points crc`, of which the old one has no life.
-fn old_checkpoint(new: Vec<u8>) -> Vec<u8> {
+fn old_checkpoint(new: &[u8]) -> Vec<u8> {
     const LIFE: usize = 16 + 4 * 8;
     let (fields, _crc) = new.split_last_chunk::<4>().unwrap();
     let mut old = [b"DLC1", &fields[4 + LIFE..]].concat();
@@ -32,10 +32,10 @@ fn old_checkpoint(new: Vec<u8>) -> Vec<u8> {
 }
 
 /// `crc length generation sequence log synced-below mark batches`, of which the old one has no proof.
-fn old_entries(new: Vec<u8>) -> Vec<u8> {
+fn old_entries(new: &[u8]) -> Vec<u8> {
     const OLD_HEADER: usize = 40;
     const HEADER: usize = 64;
-    let (mut rest, mut old) = (&new[..], Vec::new());
+    let (mut rest, mut old) = (new, Vec::new());
     while let Some((header, behind)) = rest.split_first_chunk::<HEADER>()
         && header[8] & 128 != 0
     {
